@@ -1,0 +1,1 @@
+//! Records, schemas and golden examples of the Kafka topics.

@@ -1,0 +1,1 @@
+//! The meter's service: serial bus, SQLite journal, MQTT link.

@@ -1,0 +1,3 @@
+//! The ferraris command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Simulated households, meters and faults, seeded.

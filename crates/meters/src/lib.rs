@@ -1,0 +1,1 @@
+//! Drivers: one metering device a file.

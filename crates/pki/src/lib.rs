@@ -1,0 +1,1 @@
+//! Certificate authority of a Ferraris installation: issue, revoke, list.

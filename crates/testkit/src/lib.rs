@@ -1,0 +1,1 @@
+//! What tests start: broker, Kafka, Mosquitto, fault proxy.
