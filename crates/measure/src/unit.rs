@@ -90,7 +90,7 @@ quantity!(
     PowerFactor(i16), 1000 per "", from_thousandths, thousandths
 );
 quantity!(
-    /// Cumulative energy, 0.01 Wh.
+    /// Cumulative energy, 0.01 Wh; exact in JSON up to 5 TWh.
     WattHours(i64), 100 per " Wh", from_centiwatthours, centiwatthours
 );
 
