@@ -1,1 +1,3 @@
 //! Simulated households, meters and faults, seeded.
+
+pub mod pzem_module;

@@ -1,0 +1,199 @@
+//! PZEM-004T modules on a pseudo-terminal: what a serial port with real modules on it looks like from outside.
+//!
+//! The modules answer Modbus at the pace of 9600 baud, from whatever supplies their registers: captured replies, a simulated household,
+//! a test's own closure. Faults can be switched while they run.
+
+mod device;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::OpenptFlags;
+use rustix::termios::OptionalActions;
+
+pub use device::{Registers, Source, captured, registers};
+
+use device::Device;
+
+/// One byte at 9600 8N1.
+const BYTE: Duration = Duration::from_micros(1_042);
+/// Quiet after which what came is taken for a whole request: 3.5 bytes.
+const SILENCE: Duration = Duration::from_millis(4);
+/// From the end of the request to the first byte of the reply.
+const THINKING: Duration = Duration::from_millis(25);
+/// Serial adapters hand bytes over in pieces; so do we.
+const PIECE: usize = 8;
+/// How often to look whether we should stop.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// What is wrong with a module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// It does not answer.
+    Silent,
+    /// A bit of each reply is flipped.
+    Corrupt,
+    /// Each reply breaks off.
+    Truncated,
+    /// Each reply comes so much later, perhaps after the next request.
+    Late(Duration),
+}
+
+/// Modules on one line.
+#[derive(Debug)]
+pub struct PzemLine {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    requests: AtomicU64,
+    faults: Mutex<BTreeMap<u8, Fault>>,
+}
+
+impl PzemLine {
+    /// Opens a pseudo-terminal and lets modules with these addresses answer on it.
+    ///
+    /// # Errors
+    /// The system has no pseudo-terminal left.
+    pub fn start(modules: impl IntoIterator<Item = (u8, Source)>) -> io::Result<Self> {
+        let line = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        rustix::pty::grantpt(&line)?;
+        rustix::pty::unlockpt(&line)?;
+        let path = PathBuf::from(rustix::pty::ptsname(&line, Vec::new())?.into_string().map_err(io::Error::other)?);
+        // Held open so that the line lives on while nobody else has it open, and raw from the start so that nothing is echoed.
+        let far_end = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut settings = rustix::termios::tcgetattr(&far_end)?;
+        settings.make_raw();
+        rustix::termios::tcsetattr(&far_end, OptionalActions::Now, &settings)?;
+
+        let shared = Arc::new(Shared::default());
+        let devices = modules.into_iter().map(|(address, source)| Device::new(address, source)).collect();
+        let wire = Wire { line, _far_end: far_end, shared: shared.clone(), devices, due: Vec::new(), started: Instant::now() };
+        let thread = std::thread::Builder::new().name("pzem-line".into()).spawn(move || wire.run())?;
+        Ok(Self { path, shared, thread: Some(thread) })
+    }
+
+    /// The terminal to open, as one opens `/dev/ttyUSB0`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Breaks or mends the module at `address`.
+    pub fn set_fault(&self, address: u8, fault: Fault) {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).insert(address, fault);
+    }
+
+    /// Frames heard so far, sound or not.
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for PzemLine {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic there was printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The modules' end of the line. Times are since `started`.
+struct Wire {
+    line: OwnedFd,
+    _far_end: OwnedFd,
+    shared: Arc<Shared>,
+    devices: Vec<Device>,
+    due: Vec<(Duration, Vec<u8>)>,
+    started: Instant,
+}
+
+impl Wire {
+    fn run(mut self) {
+        let (mut request, mut heard) = (Vec::new(), Duration::ZERO);
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let now = self.started.elapsed();
+            let silence_at = (!request.is_empty()).then(|| heard.saturating_add(SILENCE));
+            let next = self.due.iter().map(|(at, _)| *at).chain(silence_at).min();
+            let wait = next.map_or(IDLE, |next| next.saturating_sub(now).min(IDLE));
+            match self.read(wait) {
+                Ok(bytes) if !bytes.is_empty() => {
+                    request.extend(bytes);
+                    heard = self.started.elapsed();
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+            let now = self.started.elapsed();
+            if !request.is_empty() && heard.saturating_add(SILENCE) <= now {
+                self.shared.requests.fetch_add(1, Ordering::Relaxed);
+                self.answer(&request, now);
+                request.clear();
+            }
+            if self.write(now).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What arrives within `wait`; empty if nothing does.
+    fn read(&self, wait: Duration) -> io::Result<Vec<u8>> {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
+        if poll(&mut [PollFd::new(&self.line, PollFlags::IN)], Some(&timeout))? == 0 {
+            return Ok(Vec::new());
+        }
+        let mut bytes = vec![0; 256];
+        let len = rustix::io::read(&self.line, &mut bytes)?;
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
+    /// Lets the modules answer and schedules the pieces of what they say.
+    fn answer(&mut self, request: &[u8], now: Duration) {
+        let faults = self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let alone = self.devices.len() == 1;
+        for device in &mut self.devices {
+            let fault = faults.get(&device.address()).copied().unwrap_or_default();
+            if fault == Fault::Silent {
+                continue;
+            }
+            let Some(mut reply) = device.reply(request, alone) else { continue };
+            let mut at = now.saturating_add(THINKING);
+            match fault {
+                Fault::None | Fault::Silent => {}
+                Fault::Corrupt => reply.iter_mut().skip(3).take(1).for_each(|byte| *byte ^= 0x04),
+                Fault::Truncated => reply.truncate(reply.len().saturating_sub(3)),
+                Fault::Late(by) => at = at.saturating_add(by),
+            }
+            for piece in reply.chunks(PIECE) {
+                at = at.saturating_add(BYTE.saturating_mul(u32::try_from(piece.len()).unwrap_or(u32::MAX)));
+                self.due.push((at, piece.to_vec()));
+            }
+        }
+    }
+
+    fn write(&mut self, now: Duration) -> io::Result<()> {
+        self.due.sort_by_key(|(at, _)| *at);
+        let waiting = self.due.iter().position(|(at, _)| now < *at).unwrap_or(self.due.len());
+        for (_, piece) in self.due.drain(..waiting) {
+            rustix::io::write(&self.line, &piece)?;
+        }
+        Ok(())
+    }
+}
