@@ -5,6 +5,7 @@
 //! (decimal numbers, names) for JSON; the wire has a form of its own (crate `wire`).
 #![no_std]
 
+pub mod derived;
 pub mod event;
 pub mod id;
 pub mod reading;

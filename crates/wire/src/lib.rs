@@ -1,1 +1,25 @@
 //! The bytes a meter and the head-end exchange, and the topics they travel on.
+//!
+//! Three rooms. [`frame`]: up to 64 consecutive records of one stream in at most 4 KiB, from a meter to the head-end. [`ack`]: what the
+//! head-end answers. [`topic`]: where on MQTT both travel, and which shard a meter belongs to.
+//!
+//! Nothing here allocates, reads a clock or trusts a byte: every decoder takes arbitrary input, never panics, and accepts exactly the
+//! bytes that the encoder would have written for what it returns. So a record has one encoding, and equal bytes mean equal records.
+#![no_std]
+
+pub mod ack;
+pub mod frame;
+pub mod topic;
+
+mod codec;
+mod predict;
+mod v1;
+
+/// CRC-32C (Castagnoli), the checksum at the end of frames and acknowledgements.
+const CRC32C: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
+
+/// Splits the checksum off the end of a message; `None` if it is too short for one or the checksum is wrong.
+fn without_checksum(bytes: &[u8]) -> Option<&[u8]> {
+    let (message, checksum) = bytes.split_last_chunk::<4>()?;
+    (CRC32C.checksum(message) == u32::from_le_bytes(*checksum)).then_some(message)
+}

@@ -1,0 +1,107 @@
+//! Records of every shape: likely ones, and all that the types can hold.
+#![expect(clippy::unwrap_used, reason = "test code: what cannot be built fails the test")]
+
+use measure::{
+    Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, NormalisedInnovation, PowerFactor,
+    Raw, Reading, Record, Register, Text, UnixMillis, Vars, Volts, WattHours, Watts,
+};
+use proptest::prelude::*;
+
+/// Any value, the extremes and the neighbourhood of zero more often than chance would have it.
+fn i32s() -> impl Strategy<Value = i32> {
+    prop_oneof![4 => any::<i32>(), 2 => -300..300, 1 => Just(i32::MIN), 1 => Just(i32::MAX)]
+}
+
+fn i64s() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => any::<i64>(), 2 => -300i64..300, 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
+}
+
+fn clocks() -> impl Strategy<Value = ClockQuality> {
+    (0..4u8).prop_map(|code| ClockQuality::from_code(code).unwrap())
+}
+
+fn registers() -> impl Strategy<Value = Register> {
+    (i64s(), i64s()).prop_map(|(raw, integrated)| Register {
+        raw: WattHours::from_centiwatthours(raw),
+        integrated: WattHours::from_centiwatthours(integrated),
+    })
+}
+
+fn raws() -> impl Strategy<Value = Raw> {
+    (i32s(), i32s(), i32s(), i32s(), any::<i16>()).prop_map(|(v, i, p, f, pf)| Raw {
+        voltage: Volts::from_millivolts(v),
+        current: Amperes::from_milliamperes(i),
+        active_power: Watts::from_deciwatts(p),
+        frequency: Hertz::from_millihertz(f),
+        power_factor: PowerFactor::from_thousandths(pf),
+    })
+}
+
+/// Every reading that the type can hold.
+pub fn readings() -> impl Strategy<Value = Reading> {
+    let place = (i64s(), clocks(), any::<u8>());
+    let estimates = (i32s(), i32s(), i32s(), i32s(), any::<i16>(), i32s());
+    let verdict = (any::<[u8; 4]>(), any::<u8>(), any::<u16>());
+    (place, estimates, registers(), registers(), verdict, raws()).prop_map(|(place, estimates, import, export, verdict, raw)| Reading {
+        time: UnixMillis(place.0),
+        clock: place.1,
+        channel: place.2,
+        voltage: Volts::from_millivolts(estimates.0),
+        current: Amperes::from_milliamperes(estimates.1),
+        active_power: Watts::from_deciwatts(estimates.2),
+        frequency: Hertz::from_millihertz(estimates.3),
+        power_factor: PowerFactor::from_thousandths(estimates.4),
+        non_active_power: Vars::from_decivars(estimates.5),
+        import,
+        export,
+        deviation: Deviations {
+            voltage: Deviation::from_code(verdict.0[0]),
+            current: Deviation::from_code(verdict.0[1]),
+            active_power: Deviation::from_code(verdict.0[2]),
+            frequency: Deviation::from_code(verdict.0[3]),
+        },
+        nis: NormalisedInnovation::from_code(verdict.1),
+        flags: Flags::from_bits_retain(verdict.2),
+        raw,
+    })
+}
+
+fn texts() -> impl Strategy<Value = Text> {
+    "[ -~]{0,32}".prop_map(|text| Text::try_from(text.as_str()).unwrap())
+}
+
+fn hellos() -> impl Strategy<Value = Hello> {
+    (i64s(), clocks(), texts(), texts(), any::<u64>(), any::<u64>()).prop_map(|(time, clock, device, software, configuration, starts)| {
+        Hello { time: UnixMillis(time), clock, device, software, configuration, starts }
+    })
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    (i64s(), clocks(), any::<u8>(), prop::sample::select(EventKind::ALL), i64s()).prop_map(|(time, clock, channel, kind, value)| Event {
+        time: UnixMillis(time),
+        clock,
+        channel,
+        kind,
+        value,
+    })
+}
+
+fn gaps() -> impl Strategy<Value = Gap> {
+    let reasons = (1..=3u8).prop_map(|code| GapReason::from_code(code).unwrap());
+    (i64s(), i64s(), any::<u64>(), reasons).prop_map(|(from, to, count, reason)| Gap {
+        from: UnixMillis(from),
+        to: UnixMillis(to),
+        count,
+        reason,
+    })
+}
+
+/// Every record that the types can hold.
+pub fn records() -> impl Strategy<Value = Record> {
+    prop_oneof![
+        4 => readings().prop_map(Record::Reading),
+        1 => hellos().prop_map(Record::Hello),
+        1 => events().prop_map(Record::Event),
+        1 => gaps().prop_map(Record::Gap),
+    ]
+}
