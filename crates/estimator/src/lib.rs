@@ -1,1 +1,37 @@
 //! The extended Kalman filter of one metering point.
+//!
+//! Six states describe a household behind its service loop: the voltage `Vs` behind the loop (V), the active current `Ia = P/V` (A),
+//! the rms current `I` (A), the frequency `f` (Hz), the loop resistance `Rs` (ohm) and the energy `E` (Wh). With `Ia` and `I` as
+//! states the measurement is bilinear and has no singularity at a power factor of one, which a state pair (P, Q) has.
+//!
+//! The rooms, from the bottom:
+//! - [`real`]: `f32` and `f64` by one trait, and the elementary functions the model needs;
+//! - [`filter`]: mean and covariance, predict, sequential update in Joseph form; knows nothing about electricity;
+//! - [`load`]: the household model, what the filter is told about physics and sensors;
+//! - [`gate`]: which explanation a surprising sample gets (a switched load, a shifted supply, bad data);
+//! - [`monitor`]: what a sample shows without any model (implausible, duplicate, stuck, power factor contradicted);
+//! - [`energy`]: integration between the ticks of the meter's register;
+//! - [`estimator`]: all of it, one call a sample.
+//!
+//! The step uses + − × ÷ and comparisons of IEEE 754 only, in a fixed order; square root, exponential and logarithm are made of them.
+//! So a step gives the same bits on every target. Nothing here allocates, reads a clock or panics, whatever the samples are.
+#![no_std]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::needless_range_loop,
+    clippy::arithmetic_side_effects,
+    reason = "fixed 4- and 6-dimensional algebra on floats: every index is a constant or a loop over the dimension"
+)]
+
+pub mod energy;
+pub mod estimator;
+pub mod filter;
+pub mod gate;
+pub mod load;
+pub mod monitor;
+pub mod real;
+
+pub use energy::Energy;
+pub use estimator::{Config, Estimate, Estimator, Sample};
+pub use load::SensorNoise;
+pub use real::Real;

@@ -1,0 +1,322 @@
+//! One metering point: a sample in, an estimate out.
+
+use measure::Flags;
+
+use crate::Real;
+use crate::energy::{Energy, Ledger, VARIANCE_UNTICKED};
+use crate::filter::{Belief, Scalar};
+use crate::gate::{self, Verdict};
+use crate::load::{self, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, P, RMS, SensorNoise, V};
+use crate::monitor::{self, Repetition};
+use crate::real::{exp, sqrt};
+
+/// Longest interval that is predicted over, in s. After a day without a sample only the slow states are worth anything, and they change no more.
+const ELAPSED_MAX_S: f64 = 86_400.0;
+/// Samples in dispute after one another after which the filter, and not the meter, is held to be wrong.
+const DISPUTES_MAX: u32 = 5;
+/// Samples after a step or shift from which nothing is learnt about restlessness.
+const SETTLING_SAMPLES: u32 = 2;
+/// Range of the restlessness, the factor on the diffusion of the currents.
+const RESTLESSNESS: (f64, f64) = (0.05, 400.0);
+/// How fast it adapts, and the normalised innovation squared it aims at.
+const RESTLESSNESS_GAIN: f64 = 0.05;
+const RESTLESSNESS_AIM: f64 = 0.95;
+/// One sample's say in it is limited to this normalised innovation squared.
+const RESTLESSNESS_SURPRISE_MAX: f64 = 4.0;
+
+/// What an estimator has to know about its meter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// Noise of the sensor.
+    pub noise: SensorNoise,
+}
+
+/// A measurement as the meter gave it, the mean over the interval since the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample<F> {
+    /// Rms voltage in V.
+    pub voltage: F,
+    /// Rms current in A.
+    pub current: F,
+    /// Active power in W.
+    pub active_power: F,
+    /// Frequency in Hz.
+    pub frequency: F,
+    /// Power factor as the meter computes it, rounded to two digits.
+    pub power_factor: F,
+    /// Cumulative energy register in Wh.
+    pub energy_wh: u64,
+}
+
+/// What is known after a sample. Variances exclude the sensor's gain error, which can't be observed at one meter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate<F> {
+    /// Rms voltage in V.
+    pub voltage: F,
+    /// Rms current in A.
+    pub current: F,
+    /// Active power in W.
+    pub active_power: F,
+    /// Non-active power in var, `sqrt((V I)² - P²)`; never negative.
+    pub non_active_power: F,
+    /// Power factor, at most 1.
+    pub power_factor: F,
+    /// Frequency in Hz.
+    pub frequency: F,
+    /// Cumulative energy: integrated, corrected at the ticks of the register.
+    pub energy: Energy<F>,
+    /// Variance of the voltage in V².
+    pub voltage_variance: F,
+    /// Variance of the current in A².
+    pub current_variance: F,
+    /// Variance of the active power in W².
+    pub active_power_variance: F,
+    /// Variance of the frequency in Hz².
+    pub frequency_variance: F,
+    /// Variance of the energy in Wh².
+    pub energy_variance: F,
+    /// Normalised innovation squared of (V, I, P), three degrees of freedom; 0 where no fresh sample was compared.
+    pub nis: F,
+    /// Normalised innovation squared of the frequency, one degree of freedom.
+    pub nis_frequency: F,
+    /// Verdicts on the sample.
+    pub flags: Flags,
+}
+
+/// The filter of one metering point.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimator<F> {
+    config: Config,
+    repetition: Repetition<F>,
+    track: Option<Track<F>>,
+}
+
+/// Everything that exists only once a first sample has been seen.
+#[derive(Clone, Copy, Debug)]
+struct Track<F> {
+    belief: Belief<F>,
+    ledger: Ledger<F>,
+    restlessness: F,
+    since_event: u32,
+    disputes: u32,
+}
+
+/// What one sample did: verdicts and surprise.
+#[derive(Clone, Copy, Debug)]
+struct Outcome<F> {
+    flags: Flags,
+    nis: [F; CHANNELS],
+}
+
+impl<F: Real> Estimator<F> {
+    /// Knows nothing yet.
+    pub fn new(config: Config) -> Self {
+        Self { config, repetition: Repetition::default(), track: None }
+    }
+
+    /// What is believed at the moment; `None` before the first plausible sample.
+    pub fn belief(&self) -> Option<&Belief<F>> {
+        self.track.as_ref().map(|track| &track.belief)
+    }
+
+    /// Takes a sample, `elapsed_s` seconds after the one before it (the last call of `step`, whatever came of it).
+    ///
+    /// `None` as long as no plausible sample has been seen: nothing is known then. A time that is negative or not a number counts as 0,
+    /// one of more than a day as a day. An implausible sample changes nothing but the time and is flagged `REJECTED`.
+    pub fn step(&mut self, elapsed_s: F, sample: &Sample<F>) -> Option<Estimate<F>> {
+        let z = sample.channels();
+        let plausible = monitor::is_plausible(&z);
+        let (elapsed, track) = match &mut self.track {
+            Some(track) => {
+                let elapsed = bounded(elapsed_s);
+                load::predict(&mut track.belief, elapsed, track.restlessness);
+                (elapsed, track)
+            }
+            // The first sample closes the second before it.
+            empty @ None if plausible => (F::ONE, empty.insert(Track::starting_at(&z, sample.energy_wh))),
+            None => return None,
+        };
+        let repeated = if plausible { self.repetition.count(&z) } else { 0 };
+        let outcome = if !plausible {
+            Outcome::unseen(Flags::REJECTED)
+        } else if repeated > 0 {
+            track.since_event = track.since_event.saturating_add(1);
+            let stuck = if repeated >= monitor::STUCK_FRAMES { Flags::STUCK } else { Flags::empty() };
+            Outcome::unseen(Flags::DUPLICATE | stuck)
+        } else {
+            track.take(&z, &self.config.noise, monitor::power_factor_contradicts(sample))
+        };
+        Some(track.conclude(elapsed, plausible.then_some(sample.energy_wh), outcome))
+    }
+
+    /// What is to be expected `elapsed_s` seconds after the last call of [`Estimator::step`], for a poll that brought nothing. Changes
+    /// nothing: the next `step` covers the whole gap. `None` before the first plausible sample.
+    pub fn predict_only(&self, elapsed_s: F) -> Option<Estimate<F>> {
+        let mut track = self.track?;
+        let elapsed = bounded(elapsed_s);
+        load::predict(&mut track.belief, elapsed, track.restlessness);
+        track.ledger.integrate(&mut track.belief, elapsed);
+        track.belief.settle(&load::VARIANCE_MAX);
+        Some(track.estimate(Outcome::unseen(Flags::empty())))
+    }
+}
+
+impl<F: Real> Track<F> {
+    fn starting_at(z: &[F; CHANNELS], register_wh: u64) -> Self {
+        Self {
+            belief: load::starting_at(z, load::loop_prior(), (F::ZERO, F::of(VARIANCE_UNTICKED))),
+            ledger: Ledger::starting_at(register_wh, z[P]),
+            restlessness: F::ONE,
+            since_event: u32::MAX,
+            disputes: 0,
+        }
+    }
+
+    /// Compares a fresh, plausible sample with the prediction, finds the best explanation of it, and learns from it.
+    fn take(&mut self, z: &[F; CHANNELS], noise: &SensorNoise, contradicted: bool) -> Outcome<F> {
+        let noise = noise.variances(z);
+        let prior = self.belief;
+        let sample = load::linearise(&prior, z, &noise);
+        let nis = self.belief.update(&sample.map(Some));
+        let mut flags = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
+        if nis[V] + nis[I] + nis[P] + nis[HZ] > F::of(gate::NIS_MAX) {
+            self.belief = prior;
+            flags |= self.explain(z, &noise, &sample, contradicted);
+        } else {
+            self.disputes = 0;
+            if self.since_event > SETTLING_SAMPLES {
+                self.adapt(&prior, &sample);
+            }
+        }
+        load::project(&mut self.belief.mean);
+        self.since_event = self.since_event.saturating_add(1);
+        Outcome { flags, nis }
+    }
+
+    /// Explains a sample that noise does not.
+    fn explain(&mut self, z: &[F; CHANNELS], noise: &[F; CHANNELS], sample: &[Scalar<F>; CHANNELS], contradicted: bool) -> Flags {
+        let verdict = gate::judge(&self.belief, sample, contradicted);
+        let flags = flags_of(&verdict);
+        if verdict.step || verdict.shift {
+            self.since_event = 0;
+        }
+        // A frame that contradicts itself is bad however often it comes; one that is consistent and still does not fit may be the truth.
+        if verdict.reject || (verdict.bad.is_some() && !contradicted) {
+            self.disputes += 1;
+        } else if verdict.bad.is_none() {
+            self.disputes = 0;
+        }
+        if self.disputes >= DISPUTES_MAX {
+            self.restart(z);
+            self.belief.update(&load::linearise(&self.belief, z, noise).map(Some));
+            return flags | Flags::RESTARTED;
+        }
+        if !verdict.reject {
+            self.learn(&verdict, z, noise, sample);
+        }
+        flags
+    }
+
+    /// Updates with what the verdict leaves of the sample. After a step or shift the measurement is linearised twice more at the result
+    /// (Gauss-Newton on the same prior), because P = V Ia is far from linear over 20 A.
+    fn learn(&mut self, verdict: &Verdict, z: &[F; CHANNELS], noise: &[F; CHANNELS], sample: &[Scalar<F>; CHANNELS]) {
+        let kept =
+            |sample: &[Scalar<F>; CHANNELS]| core::array::from_fn::<_, CHANNELS, _>(|i| (verdict.bad != Some(i)).then_some(sample[i]));
+        verdict.widen(&mut self.belief);
+        let prior = self.belief;
+        self.belief.update(&kept(sample));
+        if !(verdict.step || verdict.shift) {
+            return;
+        }
+        for _ in 0..2 {
+            let moved = core::array::from_fn(|i| self.belief.mean[i] - prior.mean[i]);
+            let mut again = load::linearise(&self.belief, z, noise);
+            for scalar in &mut again {
+                scalar.innovation += crate::filter::dot(&scalar.row, &moved);
+            }
+            self.belief = prior;
+            self.belief.update(&kept(&again));
+        }
+    }
+
+    /// Starts anew from a sample; what is known of the slow states stays, the loop's resistance less certain than before.
+    fn restart(&mut self, z: &[F; CHANNELS]) {
+        let (_, loop_variance_max) = load::loop_prior::<F>();
+        let loop_variance = (self.belief.covariance[LOOP][LOOP] + F::of(0.01)).lesser(loop_variance_max.greater(F::of(0.05)));
+        let energy = (self.belief.mean[ENERGY], self.belief.covariance[ENERGY][ENERGY]);
+        self.belief = load::starting_at(z, (self.belief.mean[LOOP], loop_variance), energy);
+        self.disputes = 0;
+    }
+
+    /// Matches the currents' process noise to how much I and P surprise.
+    fn adapt(&mut self, prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) {
+        let surprise = |scalar: &Scalar<F>| scalar.innovation * scalar.innovation / (prior.variance_along(&scalar.row) + scalar.variance);
+        let mean = F::of(0.5) * (surprise(&sample[I]) + surprise(&sample[P]));
+        let excess = mean.lesser(F::of(RESTLESSNESS_SURPRISE_MAX)) - F::of(RESTLESSNESS_AIM);
+        let (least, most) = RESTLESSNESS;
+        self.restlessness = (self.restlessness * exp(F::of(RESTLESSNESS_GAIN) * excess)).within(F::of(least), F::of(most));
+    }
+
+    /// Integrates the energy, reads the register, restores the invariants and sums up.
+    fn conclude(&mut self, elapsed: F, register_wh: Option<u64>, mut outcome: Outcome<F>) -> Estimate<F> {
+        self.ledger.integrate(&mut self.belief, elapsed);
+        if let Some(register_wh) = register_wh
+            && self.ledger.read(&mut self.belief, register_wh, elapsed)
+        {
+            outcome.flags |= Flags::REGISTER_ANCHORED;
+        }
+        self.belief.settle(&load::VARIANCE_MAX);
+        self.estimate(outcome)
+    }
+
+    fn estimate(&self, outcome: Outcome<F>) -> Estimate<F> {
+        let Belief { mean, covariance } = &self.belief;
+        let [voltage, current, active_power, frequency] = load::expected(mean);
+        let rows = load::jacobian(mean);
+        let apparent = voltage * current;
+        Estimate {
+            voltage,
+            current,
+            active_power,
+            non_active_power: sqrt(apparent * apparent - active_power * active_power),
+            power_factor: (active_power / apparent.greater(F::of(1e-6))).within(-F::ONE, F::ONE),
+            frequency,
+            energy: self.ledger.energy(&self.belief),
+            voltage_variance: self.belief.variance_along(&rows[V]),
+            current_variance: covariance[RMS][RMS],
+            active_power_variance: self.belief.variance_along(&rows[P]),
+            frequency_variance: covariance[FREQUENCY][FREQUENCY],
+            energy_variance: covariance[ENERGY][ENERGY],
+            nis: outcome.nis[V] + outcome.nis[I] + outcome.nis[P],
+            nis_frequency: outcome.nis[HZ],
+            flags: outcome.flags,
+        }
+    }
+}
+
+impl<F: Real> Sample<F> {
+    /// The independent measurements, by channel.
+    fn channels(&self) -> [F; CHANNELS] {
+        [self.voltage, self.current, self.active_power, self.frequency]
+    }
+}
+
+impl<F: Real> Outcome<F> {
+    /// No fresh sample was compared.
+    fn unseen(flags: Flags) -> Self {
+        Self { flags, nis: [F::ZERO; CHANNELS] }
+    }
+}
+
+fn flags_of(verdict: &Verdict) -> Flags {
+    const BAD: [Flags; CHANNELS] = [Flags::BAD_VOLTAGE, Flags::BAD_CURRENT, Flags::BAD_POWER, Flags::BAD_FREQUENCY];
+    let mut flags = verdict.bad.map_or(Flags::empty(), |channel| BAD[channel]);
+    flags.set(Flags::STEP, verdict.step);
+    flags.set(Flags::VOLTAGE_SHIFT, verdict.shift);
+    flags.set(Flags::REJECTED, verdict.reject);
+    flags
+}
+
+fn bounded<F: Real>(elapsed_s: F) -> F {
+    elapsed_s.within(F::ZERO, F::of(ELAPSED_MAX_S))
+}

@@ -1,0 +1,141 @@
+//! Which explanation a surprising sample gets.
+//!
+//! A sample whose normalised innovation squared exceeds what noise explains once in a thousand is put to a test of hypotheses: a load was
+//! switched, the supply shifted, both, one channel is bad data, or nothing of it makes sense. The most probable one a posteriori wins: the smallest
+//! `νᵀ S⁻¹ ν + ln|S| - 2 ln prior`.
+
+use crate::Real;
+use crate::filter::{Belief, STATES, Scalar, dot};
+use crate::load::{self, CHANNELS};
+use crate::real::ln;
+
+/// 99.9 % of the samples of a healthy filter stay below: chi-square with four degrees of freedom.
+pub const NIS_MAX: f64 = 18.467;
+
+/// ln 0.02: loads are switched every minute.
+const PRIOR_STEP: f64 = -3.912_023_005_428_146;
+/// ln 0.0003.
+const PRIOR_SHIFT: f64 = -8.111_728_083_308_073;
+/// ln 0.000005, for each channel.
+const PRIOR_BAD: f64 = -12.206_072_645_530_174;
+/// ln 0.2: where the power factor contradicts the frame, one of its registers is known to be bad.
+const PRIOR_BAD_CONTRADICTED: f64 = -1.609_437_912_434_100_3;
+/// ln 0.0000001.
+const PRIOR_REJECT: f64 = -16.118_095_650_958_32;
+
+/// Deviation of bad data from the truth, by channel: V, A, W, Hz.
+const BAD_DEVIATION: [f64; CHANNELS] = [30.0, 8.0, 2000.0, 1.0];
+
+/// Score of a hypothesis whose covariance was lost to rounding: worse than any other, still a number.
+const UNTENABLE: f64 = 1e30;
+
+/// An explanation of a sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// A load was switched.
+    pub step: bool,
+    /// The supply shifted.
+    pub shift: bool,
+    /// This channel is bad data and is left out.
+    pub bad: Option<usize>,
+    /// The sample makes no sense and is left out.
+    pub reject: bool,
+}
+
+impl Verdict {
+    const NORMAL: Self = Self { step: false, shift: false, bad: None, reject: false };
+    const STEP: Self = Self { step: true, ..Self::NORMAL };
+    const SHIFT: Self = Self { shift: true, ..Self::NORMAL };
+    const BOTH: Self = Self { step: true, shift: true, ..Self::NORMAL };
+    const REJECT: Self = Self { reject: true, ..Self::NORMAL };
+
+    /// The belief with room made for what this verdict says has happened.
+    pub fn widen<F: Real>(&self, belief: &mut Belief<F>) {
+        if self.step {
+            load::allow_step(belief);
+        }
+        if self.shift {
+            load::allow_shift(belief);
+        }
+    }
+}
+
+/// The best explanation of `sample`, linearised at the mean of `prior`. `contradicted` says that the power factor contradicts P/(V I).
+pub fn judge<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS], contradicted: bool) -> Verdict {
+    let usual = innovation_covariance(prior, sample);
+    let mut best = Best { score: score(&usual, sample, &[false; CHANNELS], 0.0), verdict: Verdict::NORMAL };
+    let widened = |verdict: Verdict| {
+        let mut belief = *prior;
+        verdict.widen(&mut belief);
+        innovation_covariance(&belief, sample)
+    };
+    let stepped = widened(Verdict::STEP);
+    best.offer(score(&stepped, sample, &[false; CHANNELS], PRIOR_STEP), Verdict::STEP);
+    best.offer(score(&widened(Verdict::SHIFT), sample, &[false; CHANNELS], PRIOR_SHIFT), Verdict::SHIFT);
+    best.offer(score(&widened(Verdict::BOTH), sample, &[false; CHANNELS], PRIOR_STEP + PRIOR_SHIFT), Verdict::BOTH);
+    let prior_bad = if contradicted { PRIOR_BAD_CONTRADICTED } else { PRIOR_BAD };
+    for channel in 0..CHANNELS {
+        let mut bad = [false; CHANNELS];
+        bad[channel] = true;
+        best.offer(score(&usual, sample, &bad, prior_bad), Verdict { bad: Some(channel), ..Verdict::NORMAL });
+        // A frame that agrees with itself while a load is switched is an inrush, not bad data.
+        if contradicted {
+            best.offer(score(&stepped, sample, &bad, prior_bad + PRIOR_STEP), Verdict { bad: Some(channel), ..Verdict::STEP });
+        }
+    }
+    best.offer(score(&usual, sample, &[true; CHANNELS], PRIOR_REJECT), Verdict::REJECT);
+    best.verdict
+}
+
+/// The best hypothesis yet; an earlier one wins a tie.
+struct Best<F> {
+    score: F,
+    verdict: Verdict,
+}
+
+impl<F: Real> Best<F> {
+    fn offer(&mut self, score: F, verdict: Verdict) {
+        if score < self.score {
+            *self = Self { score, verdict };
+        }
+    }
+}
+
+/// `H P Hᵀ + R`.
+fn innovation_covariance<F: Real>(belief: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) -> [[F; CHANNELS]; CHANNELS] {
+    let shadows: [[F; STATES]; CHANNELS] = core::array::from_fn(|i| belief.along(&sample[i].row));
+    core::array::from_fn(|i| {
+        core::array::from_fn(|j| {
+            let noise = if i == j { sample[i].variance } else { F::ZERO };
+            dot(&shadows[j], &sample[i].row) + noise
+        })
+    })
+}
+
+/// `νᵀ S⁻¹ ν + ln|S| - 2 ln prior` by the decomposition `S = L D Lᵀ`; `bad` channels have the variance of bad data added.
+fn score<F: Real>(covariance: &[[F; CHANNELS]; CHANNELS], sample: &[Scalar<F>; CHANNELS], bad: &[bool; CHANNELS], ln_prior: f64) -> F {
+    let mut s = *covariance;
+    for i in 0..CHANNELS {
+        if bad[i] {
+            s[i][i] += F::of(BAD_DEVIATION[i] * BAD_DEVIATION[i]);
+        }
+    }
+    let mut residual: [F; CHANNELS] = core::array::from_fn(|i| sample[i].innovation);
+    let (mut nis, mut determinant) = (F::ZERO, F::ONE);
+    for k in 0..CHANNELS {
+        let pivot = s[k][k];
+        if pivot <= F::ZERO {
+            return F::of(UNTENABLE);
+        }
+        determinant = determinant * pivot;
+        nis += residual[k] * residual[k] / pivot;
+        for i in k + 1..CHANNELS {
+            let factor = s[i][k] / pivot;
+            residual[i] -= factor * residual[k];
+            for j in k + 1..CHANNELS {
+                s[i][j] -= factor * s[k][j];
+            }
+        }
+    }
+    nis + ln(determinant) - F::of(2.0 * ln_prior)
+}

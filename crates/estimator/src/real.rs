@@ -1,0 +1,289 @@
+//! `f32` and `f64` by one trait, and the elementary functions the model needs.
+//!
+//! `core` has no square root, exponential or logarithm, and a platform's libm differs from the next one's in the last bit. The
+//! ones here consist of the four operations and of moving exponents, so they give the same bits on every target.
+
+use core::fmt::Debug;
+use core::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// `f32` or `f64`.
+pub trait Real:
+    sealed::Sealed
+    + Copy
+    + Debug
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// Upper part of ln 2: a multiple of it by any exponent is exact.
+    const LN2_HIGH: Self;
+    /// ln 2 less its upper part.
+    const LN2_LOW: Self;
+    /// Smallest normal number.
+    const NORMAL_MIN: Self;
+
+    /// The nearest value to a constant of the model.
+    fn of(value: f64) -> Self;
+    /// Exact where the target is `f64`.
+    fn to_f64(self) -> f64;
+    /// The nearest value to a count.
+    fn from_count(count: i64) -> Self;
+    /// Towards zero; the limits beyond them, 0 for NaN.
+    fn to_count(self) -> i64;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+    /// For a normal positive number: `m` in `[1, 2)` and `e` with `self = m 2^e`.
+    fn split(self) -> (Self, i32);
+    /// `self 2^exponent` for normal results; 0 below them.
+    fn scale(self, exponent: i32) -> Self;
+    /// `1/sqrt(self)` within 4 %, by halving the exponent.
+    fn reciprocal_root_guess(self) -> Self;
+
+    /// The smaller one; `other` if `self` is NaN.
+    fn lesser(self, other: Self) -> Self {
+        if self < other { self } else { other }
+    }
+
+    /// The larger one; `other` if `self` is NaN.
+    fn greater(self, other: Self) -> Self {
+        if self > other { self } else { other }
+    }
+
+    /// Within `low..=high`; `low` if NaN.
+    fn within(self, low: Self, high: Self) -> Self {
+        self.greater(low).lesser(high)
+    }
+
+    /// Without its sign.
+    fn magnitude(self) -> Self {
+        if self < Self::ZERO { -self } else { self }
+    }
+}
+
+macro_rules! real {
+    ($float:ident, $bits:ident, $ln2_high:literal, $ln2_low:literal, $root_magic:literal) => {
+        impl Real for $float {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const LN2_HIGH: Self = $ln2_high;
+            const LN2_LOW: Self = $ln2_low;
+            const NORMAL_MIN: Self = $float::MIN_POSITIVE;
+
+            #[inline(always)]
+            fn of(value: f64) -> Self {
+                value as $float
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+
+            #[inline(always)]
+            fn from_count(count: i64) -> Self {
+                count as $float
+            }
+
+            #[inline(always)]
+            fn to_count(self) -> i64 {
+                self as i64
+            }
+
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                <$float>::is_finite(self)
+            }
+
+            #[inline(always)]
+            fn split(self) -> (Self, i32) {
+                const SHIFT: u32 = $float::MANTISSA_DIGITS - 1;
+                const BIAS: $bits = ($float::MAX_EXP - 1) as $bits;
+                let bits = self.to_bits();
+                let exponent = (bits >> SHIFT) as i32 - BIAS as i32;
+                (<$float>::from_bits((bits & ((1 << SHIFT) - 1)) | (BIAS << SHIFT)), exponent)
+            }
+
+            #[inline(always)]
+            fn scale(self, exponent: i32) -> Self {
+                const SHIFT: u32 = $float::MANTISSA_DIGITS - 1;
+                const BIAS: i32 = $float::MAX_EXP - 1;
+                let biased = exponent + BIAS;
+                if biased < 1 { 0.0 } else { self * <$float>::from_bits((biased.min(2 * BIAS) as $bits) << SHIFT) }
+            }
+
+            #[inline(always)]
+            fn reciprocal_root_guess(self) -> Self {
+                <$float>::from_bits($root_magic - (self.to_bits() >> 1))
+            }
+        }
+    };
+}
+
+// ln 2 as in fdlibm: the upper parts have 12 and 32 trailing zero bits, enough for every exponent.
+// The root's constants: the exponent halves and changes sign, the mantissa is off by at most 3.5 %.
+real!(f32, u32, 0.693_359_4, -2.121_944_4e-4, 0x5f37_5a86);
+real!(f64, u64, 6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10, 0x5fe6_eb50_c7b5_37a9);
+
+/// Square root within one unit in the last place; 0 for anything below the smallest normal number and for NaN.
+///
+/// Newton's iteration for `1/sqrt(x)` doubles the digits of a 4 % guess each time; Heron's step at the end rounds once more.
+pub fn sqrt<F: Real>(x: F) -> F {
+    let in_domain = x >= F::NORMAL_MIN;
+    if !in_domain {
+        return F::ZERO;
+    }
+    if !x.is_finite() {
+        return x;
+    }
+    let half = F::of(0.5);
+    let mut r = x.reciprocal_root_guess();
+    for _ in 0..4 {
+        r = r * (F::of(1.5) - half * (x * r) * r);
+    }
+    let root = x * r;
+    half * (root + x / root)
+}
+
+/// Coefficients `1/n!` of `(exp(x) - 1)/x`, highest first.
+const EXPONENTIAL: [f64; 14] = [
+    1.0 / 87_178_291_200.0,
+    1.0 / 6_227_020_800.0,
+    1.0 / 479_001_600.0,
+    1.0 / 39_916_800.0,
+    1.0 / 3_628_800.0,
+    1.0 / 362_880.0,
+    1.0 / 40_320.0,
+    1.0 / 5_040.0,
+    1.0 / 720.0,
+    1.0 / 120.0,
+    1.0 / 24.0,
+    1.0 / 6.0,
+    1.0 / 2.0,
+    1.0,
+];
+
+/// `exp(x) - 1` for `|x| <= 0.35`, the remainder of the series below 1e-18 of the value.
+fn exp_minus_one_near_zero<F: Real>(x: F) -> F {
+    let mut sum = F::ZERO;
+    for coefficient in EXPONENTIAL {
+        sum = sum * x + F::of(coefficient);
+    }
+    sum * x
+}
+
+/// `exp(x)` for `x <= 700`, relative error below 1e-15 in `f64`; 0 where it would be subnormal and for NaN.
+pub fn exp<F: Real>(x: F) -> F {
+    let in_domain = x > F::of(-1e4);
+    if !in_domain {
+        return F::ZERO;
+    }
+    let turns = x.lesser(F::of(1e4)) * F::of(core::f64::consts::LOG2_E);
+    let rounding = if turns < F::ZERO { F::of(-0.5) } else { F::of(0.5) };
+    let exponent = (turns + rounding).to_count();
+    let multiple = F::from_count(exponent);
+    let rest = (x - multiple * F::LN2_HIGH) - multiple * F::LN2_LOW;
+    (F::ONE + exp_minus_one_near_zero(rest)).scale(exponent as i32)
+}
+
+/// `1 - exp(-x)` for `x >= 0`, without cancellation near zero.
+pub fn one_minus_exp<F: Real>(x: F) -> F {
+    if x < F::of(0.35) { -exp_minus_one_near_zero(-x) } else { F::ONE - exp(-x) }
+}
+
+/// Natural logarithm within 1e-15 in `f64` (relative, or absolute near one); the logarithm of the smallest normal number for anything
+/// below it and for NaN.
+///
+/// The series of `2 artanh(s)`, `s = (m - 1)/(m + 1)`, for a mantissa within `[sqrt(1/2), sqrt(2))`.
+pub fn ln<F: Real>(x: F) -> F {
+    let (mut mantissa, mut exponent) = x.greater(F::NORMAL_MIN).split();
+    if mantissa > F::of(core::f64::consts::SQRT_2) {
+        mantissa = mantissa * F::of(0.5);
+        exponent += 1;
+    }
+    let s = (mantissa - F::ONE) / (mantissa + F::ONE);
+    let square = s * s;
+    let mut sum = F::ZERO;
+    for odd in [21.0, 19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+        sum = sum * square + F::of(1.0 / odd);
+    }
+    let exponent = F::from_count(i64::from(exponent));
+    exponent * F::LN2_HIGH + (exponent * F::LN2_LOW + F::of(2.0) * s * sum)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    /// Worst relative deviation of `ours` from `theirs` over a geometric sweep.
+    fn worst(from: f64, to: f64, ours: impl Fn(f64) -> f64, theirs: impl Fn(f64) -> f64) -> (f64, f64) {
+        let ratio = (to / from).powf(1e-5);
+        let mut at = (0.0, 0.0);
+        let mut x = from;
+        while x < to {
+            let deviation = ((ours(x) - theirs(x)) / theirs(x)).abs();
+            if deviation.is_nan() || deviation > at.0 {
+                at = (deviation, x);
+            }
+            x *= ratio;
+        }
+        at
+    }
+
+    #[test]
+    fn square_root() {
+        let (deviation, x) = worst(1e-300, 1e300, sqrt, f64::sqrt);
+        assert!(deviation <= 2.3e-16, "f64: {deviation:e} at {x:e}");
+        let (deviation, x) = worst(1e-37, 1e37, |x| f64::from(sqrt(x as f32)), |x| f64::from((x as f32).sqrt()));
+        assert!(deviation <= 1.2e-7, "f32: {deviation:e} at {x:e}");
+        for exact in [0.0, 1.0, 4.0, 1e4, 52_900.0] {
+            assert_eq!(sqrt(exact * exact), exact);
+        }
+        assert_eq!(sqrt(-1.0), 0.0);
+        assert_eq!(sqrt(f64::NAN), 0.0);
+        assert_eq!(sqrt(f64::INFINITY), f64::INFINITY);
+    }
+
+    #[test]
+    fn exponential() {
+        let (deviation, x) = worst(1e-9, 700.0, |x| exp(-x), |x| (-x).exp());
+        assert!(deviation <= 1e-15, "f64, negative: {deviation:e} at {x:e}");
+        let (deviation, x) = worst(1e-9, 700.0, exp, f64::exp);
+        assert!(deviation <= 1e-15, "f64, positive: {deviation:e} at {x:e}");
+        let (deviation, x) = worst(1e-9, 600.0, one_minus_exp, |x| -(-x).exp_m1());
+        assert!(deviation <= 1e-15, "f64, one minus: {deviation:e} at {x:e}");
+        let (deviation, x) = worst(1e-9, 80.0, |x| f64::from(exp(-x as f32)), |x| (-f64::from(x as f32)).exp());
+        assert!(deviation <= 3e-7, "f32: {deviation:e} at {x:e}");
+        assert_eq!(exp(-1e9), 0.0);
+        assert_eq!(exp(f32::NAN), 0.0);
+        assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn logarithm() {
+        let (deviation, x) = worst(1e-300, 0.9, ln, f64::ln);
+        assert!(deviation <= 1e-15, "f64 below one: {deviation:e} at {x:e}");
+        let (deviation, x) = worst(1.1, 1e300, ln, f64::ln);
+        assert!(deviation <= 1e-15, "f64 above one: {deviation:e} at {x:e}");
+        let (deviation, x) = worst(1.1, 1e37, |x| f64::from(ln(x as f32)), |x| f64::from(x as f32).ln());
+        assert!(deviation <= 5e-7, "f32: {deviation:e} at {x:e}");
+        assert_eq!(ln(1.0), 0.0);
+        assert!(ln(0.0_f64).is_finite() && ln(f64::NAN).is_finite() && ln(-1.0_f32).is_finite());
+    }
+}
