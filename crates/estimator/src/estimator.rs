@@ -178,19 +178,20 @@ impl<F: Real> Track<F> {
         let prior = self.belief;
         let sample = load::linearise(&prior, z, &noise);
         let nis = self.belief.update(&sample.map(Some));
-        let mut flags = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
+        let checksum = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
+        let mut verdicts = Flags::empty();
         if nis[V] + nis[I] + nis[P] + nis[HZ] > F::of(gate::NIS_MAX) {
             self.belief = prior;
-            flags |= self.explain(z, &noise, &sample, contradicted);
+            verdicts = self.explain(z, &noise, &sample, contradicted);
         } else {
             self.disputes = 0;
-            if self.since_event > SETTLING_SAMPLES {
-                self.adapt(&prior, &sample);
-            }
+        }
+        if verdicts.is_empty() && self.since_event > SETTLING_SAMPLES {
+            self.adapt(&prior, &sample);
         }
         load::project(&mut self.belief.mean);
         self.since_event = self.since_event.saturating_add(1);
-        Outcome { flags, nis }
+        Outcome { flags: checksum | verdicts, nis }
     }
 
     /// Explains a sample that noise does not.

@@ -1,0 +1,124 @@
+//! The filter against vectors of two independent implementations (see `vectors/README.md`).
+
+#![expect(clippy::indexing_slicing, reason = "fixed dimensions")]
+
+mod vectors;
+
+use estimator::energy::{Ledger, VARIANCE_UNTICKED};
+use estimator::filter::{Belief, STATES};
+use estimator::{Config, Estimator, Real, SensorNoise, load};
+use vectors::{Row, Worst, rows};
+
+/// The plain filter: every sample is believed, nothing adapts, the register is not read.
+fn plain<F: Real>(rows: &[Row], noise: &SensorNoise) -> Vec<([F; STATES], F)> {
+    let z = |row: &Row| row.measured().map(F::of);
+    let first = z(&rows[0]);
+    let mut belief: Belief<F> = load::starting_at(&first, load::loop_prior(), (F::ZERO, F::of(VARIANCE_UNTICKED)));
+    let mut ledger = Ledger::starting_at(0, first[load::P]);
+    rows.iter()
+        .enumerate()
+        .map(|(k, row)| {
+            if k > 0 {
+                load::predict(&mut belief, F::ONE, F::ONE);
+            }
+            let z = z(row);
+            let sample = load::linearise(&belief, &z, &noise.variances(&z));
+            let nis = belief.update(&sample.map(Some)).into_iter().fold(F::ZERO, |sum, share| sum + share);
+            load::project(&mut belief.mean);
+            ledger.integrate(&mut belief, F::ONE);
+            belief.settle(&load::VARIANCE_MAX);
+            let energy = ledger.energy(&belief);
+            let mut state = belief.mean;
+            state[load::ENERGY] = F::from_count(energy.anchor_wh) + energy.remainder_wh;
+            (state, nis)
+        })
+        .collect()
+}
+
+const STATE_NAMES: [&str; STATES] = ["Vs", "Ia", "I", "f", "Rs", "E"];
+
+fn plain_filter_in_double_precision(name: &str, noise: &SensorNoise) {
+    let rows = rows(name);
+    let mut worst = Worst::default();
+    for (k, (state, nis)) in plain::<f64>(&rows, noise).into_iter().enumerate() {
+        for (i, column) in STATE_NAMES.iter().enumerate() {
+            worst.compare(k, column, state[i], rows[k].column(&format!("fpy_{column}")), 1e-6);
+        }
+        worst.compare(k, "NIS", nis, rows[k].column("fpy_NIS"), 1.0);
+    }
+    worst.assert_within(1e-9, &format!("{name}: plain filter, f64"));
+}
+
+#[test]
+fn plain_filter_on_the_pzem_vector() {
+    plain_filter_in_double_precision("pzem", &SensorNoise::PZEM_004T);
+}
+
+#[test]
+fn plain_filter_on_the_noisy_vector() {
+    plain_filter_in_double_precision("noisy", &SensorNoise::NOISY);
+}
+
+#[test]
+fn plain_filter_in_single_precision() {
+    for (name, noise) in [("pzem", SensorNoise::PZEM_004T), ("noisy", SensorNoise::NOISY)] {
+        let rows = rows(name);
+        let mut worst = [(0.0, 0); STATES];
+        for (k, (state, _)) in plain::<f32>(&rows, &noise).into_iter().enumerate() {
+            for i in 0..STATES {
+                let deviation = (f64::from(state[i]) - rows[k].column(&format!("fpy_{}", STATE_NAMES[i]))).abs();
+                if deviation.is_nan() || deviation > worst[i].0 {
+                    worst[i] = (deviation, k);
+                }
+            }
+        }
+        println!("{name}: plain filter, f32, worst deviation from f64 (row): {:?}", STATE_NAMES.iter().zip(worst).collect::<Vec<_>>());
+        let (volts, row) = worst[load::SUPPLY];
+        assert!(volts <= 1e-3, "{name}: Vs in f32 deviates by {volts:e} V in row {row}");
+    }
+}
+
+fn whole_filter(name: &str, noise: SensorNoise) {
+    let rows = rows(name);
+    let mut estimator = Estimator::<f64>::new(Config { noise });
+    let mut worst = Worst::default();
+    for (k, row) in rows.iter().enumerate() {
+        let estimate = estimator.step(1.0, &row.sample()).expect("a plausible first sample");
+        let belief = estimator.belief().expect("a plausible first sample");
+        assert_eq!(u32::from(estimate.flags.bits()), row.column("ekf_flags") as u32, "{name}: flags in row {k}: {:?}", estimate.flags);
+        for i in 0..STATES {
+            if i != load::ENERGY {
+                worst.compare(k, STATE_NAMES[i], belief.mean[i], row.column(&format!("ekf_{}", STATE_NAMES[i])), 1e-6);
+            }
+        }
+        let energy = estimate.energy.anchor_wh as f64 + estimate.energy.remainder_wh;
+        for (column, ours, floor) in [
+            ("ekf_E", energy, 1e-3),
+            ("ekf_V", estimate.voltage, 1.0),
+            ("ekf_P", estimate.active_power, 1.0),
+            ("ekf_N", estimate.non_active_power, 1.0),
+            ("ekf_varV0", belief.covariance[load::SUPPLY][load::SUPPLY], 1e-12),
+            ("ekf_varIa", belief.covariance[load::ACTIVE][load::ACTIVE], 1e-12),
+            ("ekf_varI", estimate.current_variance, 1e-12),
+            ("ekf_varf", estimate.frequency_variance, 1e-12),
+            ("ekf_varRs", belief.covariance[load::LOOP][load::LOOP], 1e-12),
+            ("ekf_varE", estimate.energy_variance, 1e-12),
+            ("ekf_varP", estimate.active_power_variance, 1e-12),
+            ("ekf_NIS3", estimate.nis, 1.0),
+            ("ekf_NISf", estimate.nis_frequency, 1.0),
+        ] {
+            worst.compare(k, column, ours, row.column(column), floor);
+        }
+    }
+    worst.assert_within(1e-6, &format!("{name}: whole filter, f64"));
+}
+
+#[test]
+fn whole_filter_on_the_pzem_vector() {
+    whole_filter("pzem", SensorNoise::PZEM_004T);
+}
+
+#[test]
+fn whole_filter_on_the_noisy_vector() {
+    whole_filter("noisy", SensorNoise::NOISY);
+}

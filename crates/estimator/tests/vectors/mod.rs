@@ -1,0 +1,68 @@
+//! Reading the reference vectors, and keeping the worst deviation from them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use estimator::Sample;
+
+/// One second of a vector, by column name.
+pub struct Row(HashMap<String, f64>);
+
+impl Row {
+    /// The value of a column.
+    pub fn column(&self, name: &str) -> f64 {
+        *self.0.get(name).unwrap_or_else(|| panic!("the vector has no column {name}"))
+    }
+
+    /// V, I, P, f.
+    pub fn measured(&self) -> [f64; 4] {
+        ["zV", "zI", "zP", "zf"].map(|name| self.column(name))
+    }
+
+    /// What the meter gave.
+    pub fn sample(&self) -> Sample<f64> {
+        let [voltage, current, active_power, frequency] = self.measured();
+        Sample { voltage, current, active_power, frequency, power_factor: self.column("zPF"), energy_wh: self.column("zEreg") as u64 }
+    }
+}
+
+/// Every row of the vector `name`.
+pub fn rows(name: &str) -> Vec<Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(format!("{name}.csv.gz"));
+    let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let rows: Vec<Row> = csv::Reader::from_reader(flate2::read::GzDecoder::new(file))
+        .into_deserialize()
+        .map(|row| Row(row.unwrap_or_else(|error| panic!("{}: {error}", path.display()))))
+        .collect();
+    assert_eq!(rows.len(), 4000, "{} is not complete", path.display());
+    rows
+}
+
+/// The worst relative deviation of each column.
+#[derive(Default)]
+pub struct Worst(HashMap<String, (f64, usize, f64, f64)>);
+
+impl Worst {
+    /// Compares `ours` with `theirs`, relative to the larger of `theirs` and `floor` (for values that may be 0).
+    pub fn compare(&mut self, row: usize, column: &str, ours: f64, theirs: f64, floor: f64) {
+        let deviation = (ours - theirs).abs() / theirs.abs().max(floor);
+        let worst = self.0.entry(column.to_owned()).or_insert((0.0, row, ours, theirs));
+        if deviation.is_nan() || deviation > worst.0 {
+            *worst = (deviation, row, ours, theirs);
+        }
+    }
+
+    /// Fails with the worst deviation of every column if one exceeds `limit`.
+    pub fn assert_within(&self, limit: f64, what: &str) {
+        let mut columns: Vec<_> = self.0.iter().collect();
+        columns.sort_by(|a, b| b.1.0.total_cmp(&a.1.0));
+        let report: Vec<String> = columns
+            .iter()
+            .map(|(column, (deviation, row, ours, theirs))| {
+                format!("{column}: {deviation:.1e} in row {row} (ours {ours:.12e}, theirs {theirs:.12e})")
+            })
+            .collect();
+        println!("{what}, worst relative deviation by column:\n  {}", report.join("\n  "));
+        assert!(columns.iter().all(|(_, worst)| worst.0 <= limit), "{what} exceeds {limit:e}:\n  {}", report.join("\n  "));
+    }
+}
