@@ -5,4 +5,16 @@
 
 extern crate alloc;
 
+mod channel;
+pub mod clock;
+pub mod counters;
+pub mod edge;
 pub mod journal;
+pub mod outbox;
+pub mod report;
+
+pub use channel::{Config as ChannelConfig, Sample};
+pub use clock::{Now, Wall};
+pub use counters::Counters;
+pub use edge::{Config, Edge, NoData};
+pub use outbox::Transmit;

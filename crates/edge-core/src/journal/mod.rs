@@ -24,7 +24,7 @@ pub use memory::MemoryJournal;
 /// window of frames, each of which may carry one.
 pub const RESERVED_ROWS: usize = 192;
 
-/// A row's name within its meter's journal: grows in the order measured, never used again.
+/// A row's name within its meter's journal: grows in the order measured; never used again once it was committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId(pub u64);
 

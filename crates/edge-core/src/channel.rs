@@ -1,0 +1,241 @@
+//! One channel of a meter: its filter, what was reported of it, and what about it is worth an event.
+
+use measure::derived::{non_active_power, power_factor};
+use measure::{
+    Amperes, Channel as Number, Deviation, Deviations, EventKind, Flags, Hertz, NormalisedInnovation, Raw, Reading, Register, Volts,
+    WattHours, Watts,
+};
+
+use estimator::monitor::STUCK_FRAMES;
+use estimator::{Estimate, Estimator};
+
+use crate::clock::Stamp;
+use crate::report::{self, Report};
+
+/// A measurement of one channel as the meter gave it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Voltage, current, active power, frequency, power factor.
+    pub raw: Raw,
+    /// The register of imported energy.
+    pub import: WattHours,
+    /// The register of exported energy; 0 where the meter has none.
+    pub export: WattHours,
+    /// Whether the meter's own power alarm is on.
+    pub alarm: bool,
+}
+
+/// When a channel's states change, and how often they may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Time without a sample after which the device counts as silent, in ms.
+    pub silent_after_ms: u64,
+    /// Samples in a row after which it counts as back.
+    pub back_after_samples: u32,
+    /// Least time between two events of the same kind, in ms. Changes from silent to back and vice versa are always told.
+    pub event_spacing_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { silent_after_ms: 10_000, back_after_samples: 3, event_spacing_ms: 60_000 }
+    }
+}
+
+/// Something to tell: what, and the number that goes with it.
+pub(crate) type News = (EventKind, i64);
+
+/// What became of a sample.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What the filter makes of it, and whether to send that; nothing where the filter knows nothing or a value is out of range.
+    pub reading: Option<(Reading, bool)>,
+    /// The filter had an estimate that no record can hold.
+    pub out_of_range: bool,
+    /// Events, in order.
+    pub news: heapless::Vec<News, 5>,
+    /// Events that were told too recently.
+    pub held_back: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Channel {
+    number: Number,
+    config: Config,
+    estimator: Estimator<f64>,
+    stepped_ms: Option<u64>,
+    report: Report,
+    import: Option<WattHours>,
+    flags: Flags,
+    alarm: bool,
+    told_ms: [Option<u64>; LIMITED.len()],
+    silence: Silence,
+}
+
+/// Events that are not told more often than [`Config::event_spacing_ms`].
+const LIMITED: [EventKind; 4] = [EventKind::Stuck, EventKind::RegisterDecreased, EventKind::PowerFactorMismatch, EventKind::PowerAlarm];
+
+#[derive(Debug, Default)]
+struct Silence {
+    /// The last sample, or the first poll in vain.
+    since_ms: Option<u64>,
+    silent: bool,
+    /// Since when samples come again, and how many came.
+    back: Option<(u64, u32)>,
+}
+
+impl Channel {
+    pub fn new(number: Number, config: Config, estimator: estimator::Config, report: report::Config) -> Self {
+        Self {
+            number,
+            config,
+            estimator: Estimator::new(estimator),
+            stepped_ms: None,
+            report: Report::new(report),
+            import: None,
+            flags: Flags::empty(),
+            alarm: false,
+            told_ms: [None; LIMITED.len()],
+            silence: Silence::default(),
+        }
+    }
+
+    /// A sample came.
+    pub fn handle_sample(&mut self, now_ms: u64, stamp: &Stamp, sample: &Sample) -> Outcome {
+        let mut outcome = Outcome { reading: None, out_of_range: false, news: heapless::Vec::new(), held_back: 0 };
+        if let Some(back) = self.silence.heard(now_ms, self.config.back_after_samples) {
+            outcome.tell(back);
+        }
+        let elapsed_ms = self.stepped_ms.replace(now_ms).map_or(0, |before| now_ms.saturating_sub(before));
+        // Exact: milliseconds of a meter's life have far less than 53 bits.
+        let estimate = self.estimator.step(elapsed_ms as f64 / 1_000.0, &for_filter(sample));
+        let Some(estimate) = estimate else { return outcome };
+        let Some(mut reading) = self.reading(stamp, sample, &estimate) else {
+            outcome.out_of_range = true;
+            return outcome;
+        };
+        self.tell_states(now_ms, sample, reading.flags, &mut outcome);
+        let utc = stamp.unclocked.is_none().then_some(stamp.time);
+        let due = self.report.is_due(now_ms, utc, &mut reading);
+        outcome.reading = Some((reading, due));
+        outcome
+    }
+
+    /// A poll brought nothing.
+    pub fn handle_no_data(&mut self, now_ms: u64) -> Option<News> {
+        self.silence.missed(now_ms, self.config.silent_after_ms)
+    }
+
+    fn tell_states(&mut self, now_ms: u64, sample: &Sample, flags: Flags, outcome: &mut Outcome) {
+        let appeared = flags.difference(self.flags);
+        self.flags = flags;
+        if appeared.contains(Flags::STUCK) {
+            self.tell(now_ms, (EventKind::Stuck, STUCK_FRAMES.into()), outcome);
+        }
+        if appeared.contains(Flags::POWER_FACTOR) {
+            self.tell(now_ms, (EventKind::PowerFactorMismatch, 0), outcome);
+        }
+        // Registers of a rejected sample are as doubtful as the rest of it.
+        if !flags.contains(Flags::REJECTED) {
+            let before = self.import.replace(sample.import).unwrap_or(sample.import);
+            let back = before.centiwatthours().saturating_sub(sample.import.centiwatthours());
+            if back > 0 {
+                self.tell(now_ms, (EventKind::RegisterDecreased, back), outcome);
+            }
+        }
+        // The alarm is a state: what could not be told now is told as soon as it may be, if it still holds.
+        if sample.alarm != self.alarm && self.tell(now_ms, (EventKind::PowerAlarm, sample.alarm.into()), outcome) {
+            self.alarm = sample.alarm;
+        }
+    }
+
+    fn tell(&mut self, now_ms: u64, news: News, outcome: &mut Outcome) -> bool {
+        let spacing = self.config.event_spacing_ms;
+        let told = LIMITED.iter().position(|kind| *kind == news.0).and_then(|at| self.told_ms.get_mut(at));
+        if let Some(told) = told {
+            if told.is_some_and(|told| now_ms.saturating_sub(told) < spacing) {
+                outcome.held_back = outcome.held_back.saturating_add(1);
+                return false;
+            }
+            *told = Some(now_ms);
+        }
+        outcome.tell(news);
+        true
+    }
+
+    fn reading(&self, stamp: &Stamp, sample: &Sample, estimate: &Estimate<f64>) -> Option<Reading> {
+        let voltage = Volts::from_f64(estimate.voltage)?;
+        let current = Amperes::from_f64(estimate.current)?;
+        let active_power = Watts::from_f64(estimate.active_power)?;
+        let mut flags = estimate.flags;
+        flags.set(Flags::METER_ALARM, sample.alarm);
+        let deviation = |variance: f64| Deviation::from_f64(estimator::real::sqrt(variance));
+        Some(Reading {
+            time: stamp.time,
+            clock: stamp.clock,
+            channel: self.number,
+            voltage,
+            current,
+            active_power,
+            frequency: Hertz::from_f64(estimate.frequency)?,
+            power_factor: power_factor(voltage, current, active_power),
+            non_active_power: non_active_power(voltage, current, active_power),
+            import: Register { raw: sample.import, integrated: estimate.energy.watt_hours() },
+            export: Register { raw: sample.export, integrated: sample.export },
+            deviation: Deviations {
+                voltage: deviation(estimate.voltage_variance),
+                current: deviation(estimate.current_variance),
+                active_power: deviation(estimate.active_power_variance),
+                frequency: deviation(estimate.frequency_variance),
+            },
+            nis: NormalisedInnovation::from_f64(estimate.nis),
+            flags,
+            raw: sample.raw,
+        })
+    }
+}
+
+impl Outcome {
+    fn tell(&mut self, news: News) {
+        // Five kinds of event can come of one sample, each once: the vector holds them.
+        let _ = self.news.push(news);
+    }
+}
+
+impl Silence {
+    fn heard(&mut self, now_ms: u64, enough: u32) -> Option<News> {
+        if !self.silent {
+            self.since_ms = Some(now_ms);
+            return None;
+        }
+        let (since, count) = self.back.map_or((now_ms, 1), |(since, count)| (since, count.saturating_add(1)));
+        self.back = Some((since, count));
+        if count < enough {
+            return None;
+        }
+        let lasted = self.since_ms.map_or(0, |silent| since.saturating_sub(silent));
+        *self = Self { since_ms: Some(now_ms), silent: false, back: None };
+        Some((EventKind::DeviceBack, i64::try_from(lasted).unwrap_or(i64::MAX)))
+    }
+
+    fn missed(&mut self, now_ms: u64, patience_ms: u64) -> Option<News> {
+        self.back = None;
+        let since = *self.since_ms.get_or_insert(now_ms);
+        if self.silent || now_ms.saturating_sub(since) < patience_ms {
+            return None;
+        }
+        self.silent = true;
+        Some((EventKind::DeviceSilent, 0))
+    }
+}
+
+fn for_filter(sample: &Sample) -> estimator::Sample<f64> {
+    estimator::Sample {
+        voltage: sample.raw.voltage.as_f64(),
+        current: sample.raw.current.as_f64(),
+        active_power: sample.raw.active_power.as_f64(),
+        frequency: sample.raw.frequency.as_f64(),
+        power_factor: sample.raw.power_factor.as_f64(),
+        energy_wh: u64::try_from(sample.import.centiwatthours().saturating_div(100)).unwrap_or(0),
+    }
+}
