@@ -1,0 +1,104 @@
+//! The Kafka topics that Ferraris writes: one table for everyone who creates, checks, writes or reads them.
+
+/// What Kafka does with old records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleanup {
+    /// Deletes them after the retention time.
+    Delete,
+    /// Keeps the last record of each key.
+    Compact,
+}
+
+impl Cleanup {
+    /// Value of `cleanup.policy`.
+    pub const fn policy(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Compact => "compact",
+        }
+    }
+}
+
+/// A Kafka topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KafkaTopic {
+    /// Its name, without the installation's prefix.
+    pub name: &'static str,
+    /// What the records' keys are.
+    pub key: &'static str,
+    /// What happens to old records.
+    pub cleanup: Cleanup,
+    /// Whether it is Ferraris' own state, and no interface for others.
+    pub internal: bool,
+    /// Further settings that the topic must have, by Kafka's names.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// What it holds, in a sentence.
+    pub description: &'static str,
+}
+
+impl KafkaTopic {
+    /// Its name in an installation with `prefix` (which may be empty).
+    pub fn name_with(&self, prefix: &str) -> String {
+        format!("{prefix}{}", self.name)
+    }
+}
+
+/// Each accepted reading, once.
+pub const READINGS: KafkaTopic = KafkaTopic {
+    name: "meter.readings.v1",
+    key: "meter",
+    cleanup: Cleanup::Delete,
+    internal: false,
+    settings: &[],
+    description: "Each accepted reading, once: estimates with standard deviations, raw measurements, energy registers.",
+};
+
+/// Events, gaps and hellos.
+pub const EVENTS: KafkaTopic = KafkaTopic {
+    name: "meter.events.v1",
+    key: "meter",
+    cleanup: Cleanup::Delete,
+    internal: false,
+    settings: &[],
+    description: "What meters have to say besides readings: events, gaps, and the hello of each stream.",
+};
+
+/// The last reading of each meter.
+pub const LATEST: KafkaTopic = KafkaTopic {
+    name: "meter.latest.v1",
+    key: "meter",
+    cleanup: Cleanup::Compact,
+    internal: false,
+    settings: &[],
+    description: "The last reading of each meter by event time.",
+};
+
+/// How far each stream is committed.
+///
+/// The processor reads it from start to end before it takes a frame, so segments are small and compaction is prompt.
+pub const LEDGER: KafkaTopic = KafkaTopic {
+    name: "meter.ledger.v1",
+    key: "meter/stream, or incarnation",
+    cleanup: Cleanup::Compact,
+    internal: true,
+    settings: &[
+        ("segment.bytes", "16777216"),
+        ("segment.ms", "600000"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+        ("max.compaction.lag.ms", "600000"),
+    ],
+    description: "How far each stream of each meter is committed: the state that makes writing exactly once.",
+};
+
+/// What could not be read.
+pub const DEAD_LETTERS: KafkaTopic = KafkaTopic {
+    name: "dead-letter.v1",
+    key: "meter, if known",
+    cleanup: Cleanup::Delete,
+    internal: false,
+    settings: &[],
+    description: "Payloads that could not be read, byte for byte; the reason is in the headers.",
+};
+
+/// All topics.
+pub const ALL: [KafkaTopic; 5] = [READINGS, EVENTS, LATEST, LEDGER, DEAD_LETTERS];
