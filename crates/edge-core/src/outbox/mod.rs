@@ -293,3 +293,7 @@ impl Outbox {
 fn transmit(frame: FrameBuilder, stream: StreamId, first_seq: Seq, fresh: bool) -> Transmit {
     Transmit { stream, first_seq, records: frame.len_records(), fresh, bytes: frame.finish().to_vec() }
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+mod tests;
