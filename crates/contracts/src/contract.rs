@@ -1,6 +1,7 @@
 //! All contracts in one list, for the checks and the documents.
 
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::{DeadLetter, EventRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
@@ -10,13 +11,19 @@ use crate::{DeadLetter, EventRecord, LatestRecord, LedgerRecord, LiveValue, Read
 pub struct Contract {
     /// The Kafka topic, or the MQTT topic without the meter; also the name of its files.
     pub name: &'static str,
-    /// JSON Schema (2020-12) of the values.
+    /// JSON Schema (2020-12) of the values, without references.
     pub schema: Value,
+    /// The same in draft 7, which AsyncAPI builds on.
+    pub(crate) draft_7: Value,
 }
 
 impl Contract {
     fn of<T: JsonSchema>(name: &'static str) -> Self {
-        Self { name, schema: schema_for!(T).to_value() }
+        let schema = |settings: SchemaSettings| {
+            let inline = settings.with(|it| it.inline_subschemas = true);
+            inline.into_generator().into_root_schema_for::<T>().to_value()
+        };
+        Self { name, schema: schema(SchemaSettings::draft2020_12()), draft_7: schema(SchemaSettings::draft07()) }
     }
 }
 

@@ -15,8 +15,10 @@ pub mod readings;
 pub mod state;
 pub mod topics;
 
+mod asyncapi;
 mod contract;
 
+pub use asyncapi::asyncapi;
 pub use contract::{Contract, all};
 pub use dead_letter::DeadLetter;
 pub use events::EventRecord;

@@ -1,0 +1,146 @@
+//! One value of each shape, and the checked-in files they are compared with.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "test code: what cannot be built fails the test")]
+
+pub mod compat;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use contracts::dead_letter::DeadLetterReason;
+use contracts::ledger::{IncarnationRow, ThroughRow};
+use contracts::{DeadLetter, EventRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
+use measure::{
+    Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, MeterId, NormalisedInnovation,
+    PowerFactor, Raw, Reading, Record, Register, StreamId, Text, UnixMillis, Vars, Volts, WattHours, Watts,
+};
+use serde_json::Value;
+
+const TIME: UnixMillis = UnixMillis(1_795_000_000_250);
+const RECEIVED: UnixMillis = UnixMillis(1_795_000_000_391);
+const STREAM: StreamId = StreamId(0x0123_4567_89ab_cdef);
+
+fn meter() -> MeterId {
+    "M0001".parse().unwrap()
+}
+
+pub fn reading() -> Reading {
+    Reading {
+        time: TIME,
+        clock: ClockQuality::Synchronised,
+        channel: 0,
+        voltage: Volts::from_millivolts(231_847),
+        current: Amperes::from_milliamperes(2_262),
+        active_power: Watts::from_deciwatts(4_979),
+        frequency: Hertz::from_millihertz(49_987),
+        power_factor: PowerFactor::from_thousandths(949),
+        non_active_power: Vars::from_decivars(1_648),
+        import: Register { raw: WattHours::from_centiwatthours(123_400), integrated: WattHours::from_centiwatthours(123_457) },
+        export: Register::default(),
+        deviation: Deviations {
+            voltage: Deviation::from_f64(0.043),
+            current: Deviation::from_f64(0.0016),
+            active_power: Deviation::from_f64(0.409),
+            frequency: Deviation::from_f64(0.0161),
+        },
+        nis: NormalisedInnovation::from_f64(2.82),
+        flags: Flags::STEP | Flags::SNAPSHOT,
+        raw: Raw {
+            voltage: Volts::from_millivolts(231_800),
+            current: Amperes::from_milliamperes(2_262),
+            active_power: Watts::from_deciwatts(4_978),
+            frequency: Hertz::from_millihertz(50_000),
+            power_factor: PowerFactor::from_thousandths(950),
+        },
+    }
+}
+
+pub fn reading_record() -> ReadingRecord {
+    ReadingRecord::new(&meter(), STREAM, 42, RECEIVED, &reading())
+}
+
+pub fn events() -> Vec<EventRecord> {
+    let hello = Hello {
+        time: TIME,
+        clock: ClockQuality::Holdover,
+        device: Text::try_from("pzem-004t").unwrap(),
+        software: Text::try_from("edge-agent 0.1.0").unwrap(),
+        configuration: 0x00c0_ffee_00c0_ffee,
+        starts: 7,
+    };
+    let event = Event { time: TIME, clock: ClockQuality::Repaired, channel: 0, kind: EventKind::RegisterDecreased, value: -123_400 };
+    let gap = Gap { from: UnixMillis(TIME.0 - 3_600_000), to: TIME, count: 3_600, reason: GapReason::JournalFull };
+    let records = [Record::Hello(hello), Record::Event(event), Record::Gap(gap)];
+    records.iter().zip(1..).map(|(it, seq)| EventRecord::new(&meter(), STREAM, seq, RECEIVED, it).unwrap()).collect()
+}
+
+fn ledger() -> [LedgerRecord; 2] {
+    [
+        LedgerRecord::Through(ThroughRow { meter: meter(), stream: STREAM, through: 42, updated_ms: RECEIVED }),
+        LedgerRecord::Incarnation(IncarnationRow { incarnation: 2, updated_ms: RECEIVED }),
+    ]
+}
+
+pub fn dead_letters() -> [DeadLetter; 3] {
+    let letter = |reason, detail: &str, topic: &str| DeadLetter {
+        reason,
+        detail: detail.to_owned(),
+        topic: topic.to_owned(),
+        received_ms: RECEIVED,
+        meter: Some(meter()),
+        stream: None,
+        from_seq: None,
+        through_seq: None,
+    };
+    let body = letter(DeadLetterReason::BadBody, "body version 9 is unknown here", "f1/07/M0001/up");
+    [
+        DeadLetter { stream: Some(STREAM), from_seq: Some(43), through_seq: Some(50), ..body },
+        letter(DeadLetterReason::BadFrame, "checksum mismatch: the frame was damaged", "f1/07/M0001/up"),
+        DeadLetter { meter: None, ..letter(DeadLetterReason::BadTopic, "topic has none of the known forms", "f1/zz/M0001/up") },
+    ]
+}
+
+fn states() -> [StateValue; 2] {
+    let state = |online, why: &str| StateValue { meter: meter(), online, since_ms: TIME, why: why.to_owned() };
+    [state(true, "connected"), state(false, "connection_lost")]
+}
+
+/// The values of the contract's golden file.
+pub fn examples(name: &str) -> Value {
+    match name {
+        "meter.readings.v1" => serde_json::to_value([reading_record()]),
+        "meter.events.v1" => serde_json::to_value(events()),
+        "meter.latest.v1" => serde_json::to_value([LatestRecord(reading_record())]),
+        "meter.ledger.v1" => serde_json::to_value(ledger()),
+        "dead-letter.v1" => serde_json::to_value(dead_letters()),
+        "live" => serde_json::to_value([LiveValue::from(&reading_record())]),
+        "state" => serde_json::to_value(states()),
+        other => panic!("contract {other} needs an example"),
+    }
+    .unwrap()
+}
+
+/// A file of the repository, by its path from this crate.
+pub fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// The JSON in a file.
+pub fn read(path: &Path) -> Value {
+    let text = fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("{}: {error}; make it with `UPDATE_CONTRACTS=1 cargo test -p contracts`", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Compares with the checked-in file, or with `UPDATE_CONTRACTS=1` writes it.
+pub fn matches_file(relative: &str, generated: &Value) {
+    let path = path(relative);
+    if std::env::var_os("UPDATE_CONTRACTS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("{generated:#}\n")).unwrap();
+    }
+    assert!(
+        read(&path) == *generated,
+        "{relative} is not what the code generates: if the change is meant, `UPDATE_CONTRACTS=1 cargo test -p contracts`"
+    );
+}

@@ -1,0 +1,98 @@
+//! The checked-in schemas, examples and AsyncAPI document are what the code writes and reads.
+
+mod common;
+
+use common::{dead_letters, events, examples, matches_file, path, read, reading, reading_record};
+use contracts::{EventRecord, LedgerKey, LedgerRecord, ReadingRecord, all, asyncapi, topics};
+
+#[test]
+fn schemas_are_checked_in() {
+    for contract in all() {
+        matches_file(&format!("schemas/{}.json", contract.name), &contract.schema);
+    }
+}
+
+#[test]
+fn examples_are_checked_in() {
+    for contract in all() {
+        matches_file(&format!("golden/{}.json", contract.name), &examples(contract.name));
+    }
+}
+
+#[test]
+fn the_asyncapi_document_is_checked_in() {
+    matches_file("../../docs/asyncapi.json", &asyncapi());
+}
+
+#[test]
+fn examples_fit_their_schemas() {
+    for contract in all() {
+        let validator = jsonschema::draft202012::new(&contract.schema).unwrap();
+        for example in examples(contract.name).as_array().unwrap() {
+            let wrong: Vec<_> = validator.iter_errors(example).map(|it| it.to_string()).collect();
+            assert!(wrong.is_empty(), "{}: {wrong:?}", contract.name);
+            assert!(!validator.is_valid(&serde_json::json!({})), "{}: the schema takes anything", contract.name);
+        }
+    }
+}
+
+#[test]
+fn a_reading_survives_json_to_the_last_digit() {
+    let mut buffer = Vec::new();
+    serde_json::to_writer(&mut buffer, &reading_record()).unwrap();
+    let back: ReadingRecord = serde_json::from_slice(&buffer).unwrap();
+    assert_eq!(back, reading_record());
+    assert_eq!(back.reading(), reading());
+}
+
+#[test]
+fn golden_files_lead_back_to_the_values() {
+    let golden: Vec<ReadingRecord> = serde_json::from_value(read(&path("golden/meter.readings.v1.json"))).unwrap();
+    assert_eq!(golden, [reading_record()]);
+    let golden: Vec<EventRecord> = serde_json::from_value(read(&path("golden/meter.events.v1.json"))).unwrap();
+    assert_eq!(golden, events());
+    let golden: Vec<contracts::DeadLetter> = serde_json::from_value(read(&path("golden/dead-letter.v1.json"))).unwrap();
+    assert_eq!(golden, dead_letters());
+    let golden: Vec<LedgerRecord> = serde_json::from_value(read(&path("golden/meter.ledger.v1.json"))).unwrap();
+    assert!(matches!(golden[..], [LedgerRecord::Through(_), LedgerRecord::Incarnation(_)]));
+}
+
+#[test]
+fn a_field_that_is_new_does_not_disturb() {
+    let mut value = serde_json::to_value(reading_record()).unwrap();
+    value["account"] = "A-17".into();
+    assert_eq!(serde_json::from_value::<ReadingRecord>(value).unwrap(), reading_record());
+}
+
+#[test]
+fn headers_of_a_dead_letter_are_its_fields() {
+    for letter in dead_letters() {
+        let fields = serde_json::to_value(&letter).unwrap();
+        let headers = letter.headers();
+        assert_eq!(headers.len(), fields.as_object().unwrap().len());
+        for (name, text) in headers {
+            let field = &fields[name];
+            assert_eq!(field.as_str().map_or_else(|| field.to_string(), str::to_owned), text, "{name}");
+        }
+    }
+}
+
+#[test]
+fn ledger_keys_lead_back_and_nothing_else_passes() {
+    for text in ["M0001/0123456789abcdef", "incarnation", "incarnation/0123456789abcdef"] {
+        assert_eq!(text.parse::<LedgerKey>().unwrap().to_string(), text);
+    }
+    for bad in ["", "M0001", "M0001/", "/0123456789abcdef", "M0001/0123456789abcdef/", "M0001/0123"] {
+        assert!(bad.parse::<LedgerKey>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn every_topic_has_a_contract_and_a_name_of_its_own() {
+    let contracts = all().map(|it| it.name);
+    for topic in topics::ALL {
+        assert!(contracts.contains(&topic.name), "{}", topic.name);
+        assert_eq!(topics::ALL.iter().filter(|it| it.name == topic.name).count(), 1);
+    }
+    assert_eq!(topics::READINGS.name_with("t1-"), "t1-meter.readings.v1");
+}
