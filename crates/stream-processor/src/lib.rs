@@ -1,1 +1,2 @@
 //! From MQTT to Kafka, exactly once.
+pub mod shard;
