@@ -1,1 +1,18 @@
-//! What tests start: broker, Kafka, Mosquitto, fault proxy.
+//! What tests start: the real Kafka, Mosquitto, certificates, a proxy that breaks connections. For tests and benches only.
+//!
+//! Everything listens on a free port of 127.0.0.1, keeps its data in a directory of its own and is gone when its value is dropped, or when
+//! the process that started it dies in whatever way. So tests run beside each other and leave nothing behind.
+
+pub mod credentials;
+pub mod kafka;
+pub mod mosquitto;
+pub mod ports;
+mod process;
+pub mod proxy;
+pub mod wait;
+
+pub use credentials::{Credentials, Identity};
+pub use kafka::{Kafka, KafkaHandle};
+pub use mosquitto::Mosquitto;
+pub use proxy::{Fault, Proxy};
+pub use wait::await_until;
