@@ -4,7 +4,7 @@ use measure::Flags;
 
 use crate::Real;
 use crate::energy::{Energy, Ledger, VARIANCE_UNTICKED};
-use crate::filter::{Belief, Scalar};
+use crate::filter::{Belief, Scalar, dot};
 use crate::gate::{self, Verdict};
 use crate::load::{self, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, P, RMS, SensorNoise, V};
 use crate::monitor::{self, Repetition};
@@ -144,7 +144,7 @@ impl<F: Real> Estimator<F> {
             let stuck = if repeated >= monitor::STUCK_FRAMES { Flags::STUCK } else { Flags::empty() };
             Outcome::unseen(Flags::DUPLICATE | stuck)
         } else {
-            track.take(&z, &self.config.noise, monitor::power_factor_contradicts(sample))
+            track.take(elapsed, &z, &self.config.noise, monitor::power_factor_contradicts(sample))
         };
         Some(track.conclude(elapsed, plausible.then_some(sample.energy_wh), outcome))
     }
@@ -173,7 +173,7 @@ impl<F: Real> Track<F> {
     }
 
     /// Compares a fresh, plausible sample with the prediction, finds the best explanation of it, and learns from it.
-    fn take(&mut self, z: &[F; CHANNELS], noise: &SensorNoise, contradicted: bool) -> Outcome<F> {
+    fn take(&mut self, elapsed: F, z: &[F; CHANNELS], noise: &SensorNoise, contradicted: bool) -> Outcome<F> {
         let noise = noise.variances(z);
         let prior = self.belief;
         let sample = load::linearise(&prior, z, &noise);
@@ -185,6 +185,9 @@ impl<F: Real> Track<F> {
             verdicts = self.explain(z, &noise, &sample, contradicted);
         } else {
             self.disputes = 0;
+            if elapsed > F::of(load::GAP_S) {
+                self.relinearise(&prior, z, &noise, None);
+            }
         }
         if verdicts.is_empty() && self.since_event > SETTLING_SAMPLES {
             self.adapt(&prior, &sample);
@@ -218,32 +221,33 @@ impl<F: Real> Track<F> {
         flags
     }
 
-    /// Updates with what the verdict leaves of the sample. After a step or shift the measurement is linearised twice more at the result
-    /// (Gauss-Newton on the same prior), because P = V Ia is far from linear over 20 A.
+    /// Updates with what the verdict leaves of the sample.
     fn learn(&mut self, verdict: &Verdict, z: &[F; CHANNELS], noise: &[F; CHANNELS], sample: &[Scalar<F>; CHANNELS]) {
-        let kept =
-            |sample: &[Scalar<F>; CHANNELS]| core::array::from_fn::<_, CHANNELS, _>(|i| (verdict.bad != Some(i)).then_some(sample[i]));
         verdict.widen(&mut self.belief);
         let prior = self.belief;
-        self.belief.update(&kept(sample));
-        if !(verdict.step || verdict.shift) {
-            return;
+        self.belief.update(&without(sample, verdict.bad));
+        if verdict.step || verdict.shift {
+            self.relinearise(&prior, z, noise, verdict.bad);
         }
+    }
+
+    /// Repeats the update of `prior` twice, linearised at the result (Gauss-Newton): after a step, a shift or a gap the state moves so far
+    /// that P = V Ia is not linear on the way.
+    fn relinearise(&mut self, prior: &Belief<F>, z: &[F; CHANNELS], noise: &[F; CHANNELS], bad: Option<usize>) {
         for _ in 0..2 {
             let moved = core::array::from_fn(|i| self.belief.mean[i] - prior.mean[i]);
-            let mut again = load::linearise(&self.belief, z, noise);
-            for scalar in &mut again {
-                scalar.innovation += crate::filter::dot(&scalar.row, &moved);
+            let mut sample = load::linearise(&self.belief, z, noise);
+            for scalar in &mut sample {
+                scalar.innovation += dot(&scalar.row, &moved);
             }
-            self.belief = prior;
-            self.belief.update(&kept(&again));
+            self.belief = *prior;
+            self.belief.update(&without(&sample, bad));
         }
     }
 
     /// Starts anew from a sample; what is known of the slow states stays, the loop's resistance less certain than before.
     fn restart(&mut self, z: &[F; CHANNELS]) {
-        let (_, loop_variance_max) = load::loop_prior::<F>();
-        let loop_variance = (self.belief.covariance[LOOP][LOOP] + F::of(0.01)).lesser(loop_variance_max.greater(F::of(0.05)));
+        let loop_variance = self.belief.covariance[LOOP][LOOP] + F::of(0.01);
         let energy = (self.belief.mean[ENERGY], self.belief.covariance[ENERGY][ENERGY]);
         self.belief = load::starting_at(z, (self.belief.mean[LOOP], loop_variance), energy);
         self.disputes = 0;
@@ -307,6 +311,11 @@ impl<F: Real> Outcome<F> {
     fn unseen(flags: Flags) -> Self {
         Self { flags, nis: [F::ZERO; CHANNELS] }
     }
+}
+
+/// A sample without its bad channel.
+fn without<F: Real>(sample: &[Scalar<F>; CHANNELS], bad: Option<usize>) -> [Option<Scalar<F>>; CHANNELS] {
+    core::array::from_fn(|channel| (bad != Some(channel)).then_some(sample[channel]))
 }
 
 fn flags_of(verdict: &Verdict) -> Flags {

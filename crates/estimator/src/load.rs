@@ -74,7 +74,7 @@ pub const GAP_S: f64 = 2.5;
 const SWITCHING_RATE: f64 = 1.0 / 120.0;
 
 /// Nothing is less certain than the range of a meter: V², A², A², Hz², ohm², Wh².
-pub const VARIANCE_MAX: [f64; STATES] = [1e4, 1e6, 1e6, 1e2, 1.0, 1e9];
+pub const VARIANCE_MAX: [f64; STATES] = [1e3, 1e3, 1e3, 1.0, 0.25, 1e9];
 /// Largest believable loop resistance, in ohm.
 const LOOP_MAX_OHM: f64 = 2.0;
 /// Active current may exceed the rms current by gain errors only.
@@ -114,8 +114,9 @@ impl SensorNoise {
 /// The belief after a first sample `z`, or after the filter was found to be elsewhere: the measurement, and what is known of the slow
 /// states (`loop_ohm` and its variance, energy in Wh above the anchor and its variance).
 pub fn starting_at<F: Real>(z: &[F; CHANNELS], (loop_ohm, loop_variance): (F, F), (energy, energy_variance): (F, F)) -> Belief<F> {
-    let active = z[P] / z[V];
-    let mean = [z[V] + loop_ohm * z[P] / z[V], active, z[I], z[HZ], loop_ohm, energy];
+    let mut mean = [z[V], z[P] / z[V], z[I], z[HZ], loop_ohm, energy];
+    project(&mut mean);
+    mean[SUPPLY] = z[V] + loop_ohm * mean[ACTIVE];
     let [supply, current, frequency] = [F::ONE, F::of(0.01), F::of(0.01)];
     Belief::independent(mean, [supply, current, current, frequency, loop_variance, energy_variance])
 }

@@ -2,10 +2,10 @@
 
 use crate::Real;
 use crate::estimator::Sample;
-use crate::load::CHANNELS;
+use crate::load::{CHANNELS, I, P, V};
 
 /// Range in which a meter that lives on the line it measures can answer at all: V, A, W, Hz. A frame outside it is a bad frame.
-const PLAUSIBLE: [(f64, f64); CHANNELS] = [(60.0, 300.0), (0.0, 1000.0), (-300e3, 300e3), (40.0, 70.0)];
+const PLAUSIBLE: [(f64, f64); CHANNELS] = [(60.0, 300.0), (0.0, 200.0), (-60e3, 60e3), (40.0, 70.0)];
 
 /// This many equal frames after one another are a stuck meter; four are the longest natural run in ten days of ten meters.
 pub const STUCK_FRAMES: u32 = 15;
@@ -16,9 +16,14 @@ const POWER_FACTOR_TOLERANCE: f64 = 0.0075;
 const POWER_FACTOR_CURRENT_A: f64 = 0.05;
 const POWER_FACTOR_POWER_W: f64 = 2.0;
 
+/// Active power is not beyond the apparent power but by noise and, while a load is switched off, by the longer window over which some meters
+/// average it: relative to V I, and in W.
+const ACTIVE_POWER_MAX: (f64, f64) = (1.5, 1000.0);
+
 /// Whether a meter can have measured this.
 pub fn is_plausible<F: Real>(z: &[F; CHANNELS]) -> bool {
-    (0..CHANNELS).all(|i| z[i] >= F::of(PLAUSIBLE[i].0) && z[i] <= F::of(PLAUSIBLE[i].1))
+    let in_range = (0..CHANNELS).all(|i| z[i] >= F::of(PLAUSIBLE[i].0) && z[i] <= F::of(PLAUSIBLE[i].1));
+    in_range && z[P].magnitude() <= F::of(ACTIVE_POWER_MAX.0) * z[V] * z[I] + F::of(ACTIVE_POWER_MAX.1)
 }
 
 /// Whether the power factor contradicts P/(V I), which is how the meter computes it: no measurement of its own, but a checksum.

@@ -35,6 +35,8 @@ pub trait Real:
     const LN2_HIGH: Self;
     /// ln 2 less its upper part.
     const LN2_LOW: Self;
+    /// Some roundings, relative to one.
+    const MARGIN: Self;
     /// Smallest normal number.
     const NORMAL_MIN: Self;
 
@@ -83,6 +85,7 @@ macro_rules! real {
             const ONE: Self = 1.0;
             const LN2_HIGH: Self = $ln2_high;
             const LN2_LOW: Self = $ln2_low;
+            const MARGIN: Self = 8.0 * $float::EPSILON;
             const NORMAL_MIN: Self = $float::MIN_POSITIVE;
 
             #[inline(always)]

@@ -1,5 +1,7 @@
 //! The sequential update against the joint one by a dense linear-algebra library.
 
+#![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, reason = "a test on vectors of fixed dimension")]
+
 use estimator::filter::{Belief, STATES, Scalar};
 use nalgebra::{SMatrix, SVector};
 use proptest::prelude::*;
@@ -42,6 +44,8 @@ fn scalar() -> impl Strategy<Value = Scalar<f64>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn sequential_equals_joint(belief in belief(), sample in prop::array::uniform4(scalar())) {
         let (mean, covariance, nis) = joint(&belief, &sample);

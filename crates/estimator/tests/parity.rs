@@ -1,6 +1,6 @@
 //! The filter against vectors of two independent implementations (see `vectors/README.md`).
 
-#![expect(clippy::indexing_slicing, reason = "fixed dimensions")]
+#![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, reason = "a test on vectors of fixed dimension")]
 
 mod vectors;
 
@@ -86,10 +86,8 @@ fn whole_filter(name: &str, noise: SensorNoise) {
         let estimate = estimator.step(1.0, &row.sample()).expect("a plausible first sample");
         let belief = estimator.belief().expect("a plausible first sample");
         assert_eq!(u32::from(estimate.flags.bits()), row.column("ekf_flags") as u32, "{name}: flags in row {k}: {:?}", estimate.flags);
-        for i in 0..STATES {
-            if i != load::ENERGY {
-                worst.compare(k, STATE_NAMES[i], belief.mean[i], row.column(&format!("ekf_{}", STATE_NAMES[i])), 1e-6);
-            }
+        for (state, column) in STATE_NAMES.iter().enumerate().filter(|(state, _)| *state != load::ENERGY) {
+            worst.compare(k, column, belief.mean[state], row.column(&format!("ekf_{column}")), 1e-6);
         }
         let energy = estimate.energy.anchor_wh as f64 + estimate.energy.remainder_wh;
         for (column, ours, floor) in [
@@ -121,4 +119,30 @@ fn whole_filter_on_the_pzem_vector() {
 #[test]
 fn whole_filter_on_the_noisy_vector() {
     whole_filter("noisy", SensorNoise::NOISY);
+}
+
+/// After a load step the prior is 10^9 times as uncertain as the sensor, more than `f32` has digits; the verdicts must not depend on it.
+#[test]
+fn whole_filter_in_single_precision() {
+    for (name, noise) in [("pzem", SensorNoise::PZEM_004T), ("noisy", SensorNoise::NOISY)] {
+        let mut double = Estimator::<f64>::new(Config { noise });
+        let mut single = Estimator::<f32>::new(Config { noise });
+        let mut worst = Worst::default();
+        for (k, row) in rows(name).iter().enumerate() {
+            let theirs = double.step(1.0, &row.sample()).expect("a plausible first sample");
+            let ours = single.step(1.0, &row.sample_f32()).expect("a plausible first sample");
+            assert_eq!(ours.flags, theirs.flags, "{name}: flags in row {k}");
+            for (column, ours, theirs, unit) in [
+                ("V", ours.voltage, theirs.voltage, 1.0),
+                ("I", ours.current, theirs.current, 1.0),
+                ("P", ours.active_power, theirs.active_power, 1000.0),
+                ("f", ours.frequency, theirs.frequency, 1.0),
+                ("variance of V", ours.voltage_variance / theirs.voltage_variance as f32, 1.0, 1.0),
+                ("variance of P", ours.active_power_variance / theirs.active_power_variance as f32, 1.0, 1.0),
+            ] {
+                worst.compare_absolute(k, column, f64::from(ours), theirs, unit);
+            }
+        }
+        worst.assert_within(1e-3, &format!("{name}: whole filter, f32 against f64 (V, A, kW, Hz)"));
+    }
 }

@@ -26,6 +26,21 @@ impl Row {
     }
 }
 
+impl Row {
+    /// What the meter gave, in single precision.
+    pub fn sample_f32(&self) -> Sample<f32> {
+        let sample = self.sample();
+        Sample {
+            voltage: sample.voltage as f32,
+            current: sample.current as f32,
+            active_power: sample.active_power as f32,
+            frequency: sample.frequency as f32,
+            power_factor: sample.power_factor as f32,
+            energy_wh: sample.energy_wh,
+        }
+    }
+}
+
 /// Every row of the vector `name`.
 pub fn rows(name: &str) -> Vec<Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(format!("{name}.csv.gz"));
@@ -38,14 +53,19 @@ pub fn rows(name: &str) -> Vec<Row> {
     rows
 }
 
-/// The worst relative deviation of each column.
+/// The worst deviation of each column.
 #[derive(Default)]
 pub struct Worst(HashMap<String, (f64, usize, f64, f64)>);
 
 impl Worst {
     /// Compares `ours` with `theirs`, relative to the larger of `theirs` and `floor` (for values that may be 0).
     pub fn compare(&mut self, row: usize, column: &str, ours: f64, theirs: f64, floor: f64) {
-        let deviation = (ours - theirs).abs() / theirs.abs().max(floor);
+        self.compare_absolute(row, column, ours, theirs, theirs.abs().max(floor));
+    }
+
+    /// Compares `ours` with `theirs`, in `unit`.
+    pub fn compare_absolute(&mut self, row: usize, column: &str, ours: f64, theirs: f64, unit: f64) {
+        let deviation = (ours - theirs).abs() / unit;
         let worst = self.0.entry(column.to_owned()).or_insert((0.0, row, ours, theirs));
         if deviation.is_nan() || deviation > worst.0 {
             *worst = (deviation, row, ours, theirs);
@@ -62,7 +82,7 @@ impl Worst {
                 format!("{column}: {deviation:.1e} in row {row} (ours {ours:.12e}, theirs {theirs:.12e})")
             })
             .collect();
-        println!("{what}, worst relative deviation by column:\n  {}", report.join("\n  "));
+        println!("{what}, worst deviation by column:\n  {}", report.join("\n  "));
         assert!(columns.iter().all(|(_, worst)| worst.0 <= limit), "{what} exceeds {limit:e}:\n  {}", report.join("\n  "));
     }
 }
