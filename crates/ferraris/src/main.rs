@@ -1,3 +1,46 @@
-//! The ferraris command.
+//! The `ferraris` command: the whole system in one process, and the tools around it.
+//!
+//! Exit codes: 0 all is well; 1 the answer is bad (something is missing, doubled or malformed); 2 the command could not do its work.
 
-fn main() {}
+mod canvas;
+mod cli;
+mod clock;
+mod decode;
+mod gaps;
+mod kafka;
+mod output;
+mod pki;
+mod ranges;
+mod sheet;
+mod tail;
+
+use std::process::ExitCode;
+
+use cli::Command;
+use output::Outcome;
+
+fn main() -> ExitCode {
+    let command = match cli::parse() {
+        Ok(command) => command,
+        Err(code) => return code,
+    };
+    output::start_logging(false);
+    match run(command) {
+        Ok(outcome) => outcome.into(),
+        // Whoever reads our output has seen enough.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(format_args!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Pki(command) => pki::run(&command),
+        Command::Decode(options) => decode::run(&options),
+        Command::Tail(options) => tail::run(&options),
+        Command::Gaps(options) => gaps::run(&options),
+    }
+}
