@@ -1,0 +1,275 @@
+//! The configuration, typed. `broker.toml` at the top of the repository is its reference.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::ConfigError;
+
+/// The commented default file.
+pub const REFERENCE: &str = include_str!("../../../broker.toml");
+
+/// Everything that can be set. Each section but `tls` has defaults: those of [`REFERENCE`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Addresses.
+    #[serde(default)]
+    pub listen: Listen,
+    /// Certificates.
+    pub tls: Tls,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The embedded router.
+    #[serde(default)]
+    pub router: Router,
+    /// The broker's watch over itself.
+    #[serde(default)]
+    pub vitals: Vitals,
+    /// The end.
+    #[serde(default)]
+    pub shutdown: Shutdown,
+}
+
+/// Addresses to listen on; port 0 takes a free one.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// MQTT over TLS.
+    pub mqtts: SocketAddr,
+    /// HTTP for metrics and health.
+    pub admin: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { mqtts: ([0, 0, 0, 0], 8883).into(), admin: ([127, 0, 0, 1], 9883).into() }
+    }
+}
+
+/// Certificates and revocation, as PEM files.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Authorities whose clients are let in.
+    pub ca_file: PathBuf,
+    /// The broker's certificate chain.
+    pub certificate_file: PathBuf,
+    /// The broker's private key.
+    pub key_file: PathBuf,
+    /// Revocation lists; without them nobody is revoked.
+    #[serde(default)]
+    pub crl_file: Option<PathBuf>,
+    /// How often the files are looked at.
+    #[serde(default = "watch_ms")]
+    pub watch_ms: u64,
+    /// What a revocation list past its end means.
+    #[serde(default)]
+    pub crl_expired: CrlExpired,
+}
+
+const fn watch_ms() -> u64 {
+    2000
+}
+
+/// What a revocation list past its end means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CrlExpired {
+    /// Nobody is let in until there is a new one.
+    #[default]
+    Refuse,
+    /// The old one goes on.
+    Accept,
+}
+
+/// Limits; each is counted when it is met.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one identity.
+    pub connections_per_identity: usize,
+    /// Sessions of services and operators together, at most 1,000.
+    pub clients: usize,
+    /// TLS handshakes at a time.
+    pub handshakes: usize,
+    /// Time for a handshake.
+    pub handshake_ms: u64,
+    /// Time from the handshake to CONNECT.
+    pub connect_ms: u64,
+    /// Longest keep-alive, seconds.
+    pub keep_alive_s: u16,
+    /// Time for a client to read what it is sent.
+    pub write_ms: u64,
+    /// Largest packet of a meter.
+    pub meter_packet_bytes: usize,
+    /// Largest packet of a service or an operator.
+    pub client_packet_bytes: usize,
+    /// Filters a session may hold.
+    pub subscriptions: usize,
+    /// Messages waiting for one meter.
+    pub down_queue: usize,
+    /// Messages of QoS 1 on their way to one service or operator, 1 to 30,000.
+    pub in_flight: u16,
+    /// Last values kept for each of `state/` and `live/`.
+    pub retained: usize,
+    /// Frames of one shard that its fastest processor may be behind.
+    pub shard_lag: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_identity: 4,
+            clients: 64,
+            handshakes: 1024,
+            handshake_ms: 5000,
+            connect_ms: 5000,
+            keep_alive_s: 1200,
+            write_ms: 10_000,
+            meter_packet_bytes: 8192,
+            client_packet_bytes: 262_144,
+            subscriptions: 128,
+            down_queue: 32,
+            in_flight: 1000,
+            retained: 100_000,
+            shard_lag: 256,
+        }
+    }
+}
+
+/// The embedded router.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Router {
+    /// Links that carry all meters' frames, 1 to 64.
+    pub uplinks: usize,
+    /// Size of a segment, at least 1,024.
+    pub segment_bytes: usize,
+    /// Segments of a filter's log, at least 1.
+    pub segments: usize,
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self { uplinks: 4, segment_bytes: 262_144, segments: 4 }
+    }
+}
+
+/// The broker's watch over itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vitals {
+    /// How often a message goes through the router.
+    pub canary_ms: u64,
+    /// Without one coming back for so long, the router is dead.
+    pub canary_deadline_ms: u64,
+}
+
+impl Default for Vitals {
+    fn default() -> Self {
+        Self { canary_ms: 1000, canary_deadline_ms: 10_000 }
+    }
+}
+
+/// The end.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shutdown {
+    /// How long sessions have to end.
+    pub drain_ms: u64,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { drain_ms: 5000 }
+    }
+}
+
+impl Config {
+    /// A configuration with these certificates and the defaults otherwise.
+    pub fn new(tls: Tls) -> Self {
+        Self {
+            listen: Listen::default(),
+            tls,
+            limits: Limits::default(),
+            router: Router::default(),
+            vitals: Vitals::default(),
+            shutdown: Shutdown::default(),
+        }
+    }
+
+    /// Reads TOML and checks the values.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string().trim_end().to_owned()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::from_toml(&text).map_err(|source| ConfigError::InFile { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// Values that would make no sense, or make the router panic.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let Self { limits, router, vitals, tls, .. } = self;
+        let range = |key, value: u64, least: u64, most: u64| {
+            if (least..=most).contains(&value) { Ok(()) } else { Err(ConfigError::Range { key, value, least, most }) }
+        };
+        let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        range("limits.connections", count(limits.connections), 1, 1_000_000)?;
+        range("limits.connections_per_identity", count(limits.connections_per_identity), 1, 1000)?;
+        range("limits.clients", count(limits.clients), 1, 1000)?;
+        range("limits.handshakes", count(limits.handshakes), 1, 1_000_000)?;
+        range("limits.keep_alive_s", limits.keep_alive_s.into(), 1, 65_535)?;
+        range("limits.meter_packet_bytes", count(limits.meter_packet_bytes), 128, 268_435_455)?;
+        range("limits.client_packet_bytes", count(limits.client_packet_bytes), 128, 268_435_455)?;
+        range("limits.subscriptions", count(limits.subscriptions), 1, 10_000)?;
+        range("limits.down_queue", count(limits.down_queue), 1, 10_000)?;
+        range("limits.in_flight", limits.in_flight.into(), 1, 30_000)?;
+        range("limits.shard_lag", limits.shard_lag, 1, u64::MAX)?;
+        range("router.uplinks", count(router.uplinks), 1, 64)?;
+        range("router.segment_bytes", count(router.segment_bytes), 1024, 1 << 30)?;
+        range("router.segments", count(router.segments), 1, 1024)?;
+        range("tls.watch_ms", tls.watch_ms, 10, 86_400_000)?;
+        range("vitals.canary_ms", vitals.canary_ms, 10, 3_600_000)?;
+        range("vitals.canary_deadline_ms", vitals.canary_deadline_ms, vitals.canary_ms.saturating_add(1), 86_400_000)
+    }
+}
+
+/// A number of milliseconds.
+pub(crate) const fn millis(value: u64) -> Duration {
+    Duration::from_millis(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_states_the_defaults() {
+        let reference = Config::from_toml(REFERENCE).unwrap();
+        assert_eq!(reference, Config::new(reference.tls.clone()));
+        let least = "[tls]\nca_file='a'\ncertificate_file='b'\nkey_file='c'\n";
+        let tls = Tls { crl_file: None, ..Config::from_toml(least).unwrap().tls };
+        assert_eq!(Config::from_toml(least).unwrap(), Config::new(tls));
+    }
+
+    #[test]
+    fn errors_are_one_clear_statement() {
+        let least = "[tls]\nca_file='a'\ncertificate_file='b'\nkey_file='c'\n";
+        let error = |extra: &str| Config::from_toml(&format!("{least}{extra}")).unwrap_err().to_string();
+        assert!(error("[limits]\nconections = 1").contains("conections"));
+        assert_eq!(error("[router]\nsegment_bytes = 5"), "router.segment_bytes = 5: must be between 1024 and 1073741824");
+        let missing = Config::load(Path::new("/nowhere/broker.toml")).unwrap_err().to_string();
+        assert!(missing.starts_with("can't read /nowhere/broker.toml"), "{missing}");
+    }
+}

@@ -1,0 +1,190 @@
+//! A service's or an operator's side of a session: its link to the router, what it hears, and what is on its way to it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wire::topic::{Shard, Topic};
+
+use super::acl::Filter;
+use super::machine::Machine;
+use super::{Gate, packet};
+use crate::router::{Event, Feed, Gone, Link, Message, Taken};
+
+/// What a service or operator has in the gate.
+pub(super) struct Client {
+    gate: Arc<Gate>,
+    link: Link,
+    feeds: HashMap<Feed, Subscription>,
+    window: Window,
+    /// Subscriptions that the router has not confirmed, oldest first.
+    unconfirmed: VecDeque<Answer>,
+    batch: Vec<Event>,
+}
+
+/// A feed that the link is subscribed to.
+struct Subscription {
+    /// Place of the next message if nothing is forgotten.
+    next_place: Option<u64>,
+    _reader: Option<Reader>,
+}
+
+/// Counts as a reader of a shard while it lives.
+struct Reader {
+    gate: Arc<Gate>,
+    shard: Shard,
+}
+
+/// The answer to a SUBSCRIBE, once the router has it in force.
+pub(super) struct Answer {
+    pub(super) pkid: u16,
+    pub(super) codes: Vec<u8>,
+    /// Filters whose last values come first.
+    pub(super) granted: Vec<Filter>,
+}
+
+impl Client {
+    /// Hears nothing yet.
+    pub(super) fn new(gate: Arc<Gate>, link: Link) -> Self {
+        let window = Window { on_their_way: HashSet::new(), last: 0, max: usize::from(gate.limits.in_flight) };
+        Self { gate, link, feeds: HashMap::new(), window, unconfirmed: VecDeque::new(), batch: Vec::new() }
+    }
+
+    /// Waits until the router has sent something; for ever while too much is on its way to the client, so that the router holds the
+    /// rest back. May be dropped while it waits.
+    pub(super) async fn next(&mut self) -> Result<(), Gone> {
+        if !self.window.is_open() {
+            return std::future::pending().await;
+        }
+        self.link.next(&mut self.batch).await
+    }
+
+    /// Writes what has come. Returns the answers that are due.
+    pub(super) fn write(&mut self, machine: &Machine, out: &mut Vec<u8>) -> Vec<Answer> {
+        let mut due = Vec::new();
+        for event in std::mem::take(&mut self.batch) {
+            match event {
+                Event::Message(message) => self.message(machine, &message, out),
+                Event::Subscribed => due.extend(self.unconfirmed.pop_front()),
+            }
+        }
+        due
+    }
+
+    /// All that was written has left: the router may send more.
+    pub(super) fn done(&mut self) -> Result<(), Gone> {
+        self.link.done()
+    }
+
+    fn message(&mut self, machine: &Machine, message: &Message, out: &mut Vec<u8>) {
+        let topic = std::str::from_utf8(&message.topic).ok().and_then(|text| text.parse::<Topic>().ok());
+        let Some((topic, feed)) = topic.and_then(|topic| Feed::of(&topic).map(|feed| (topic, feed))) else { return };
+        if let (Some(place), Some(subscription)) = (message.place, self.feeds.get_mut(&feed)) {
+            let forgotten = subscription.next_place.map_or(0, |next| place.saturating_sub(next));
+            if forgotten > 0 {
+                self.gate.metrics.dropped("slow_reader", forgotten);
+            }
+            subscription.next_place = Some(place.saturating_add(1));
+            if let Feed::Up(shard) = feed {
+                self.gate.flow.taken(shard, place);
+            }
+        }
+        let Some(qos) = machine.wants(&topic) else { return };
+        let pkid = if qos == 0 { None } else { Some(self.window.send()) };
+        packet::publish(out, &message.topic, &message.payload, pkid, false);
+        self.gate.metrics.delivered.inc();
+    }
+
+    /// Subscribes to what the granted filters need. The answer is returned if nothing new is needed, else it becomes due later.
+    pub(super) fn subscribe(&mut self, answer: Answer) -> Result<Option<Answer>, Gone> {
+        let needed: HashSet<Feed> = answer.granted.iter().flat_map(Feed::needed).collect();
+        let new: Vec<Feed> = needed.into_iter().filter(|feed| !self.feeds.contains_key(feed)).collect();
+        if new.is_empty() {
+            return Ok(Some(answer));
+        }
+        for feed in &new {
+            let reader = match feed {
+                Feed::Up(shard) => Some(Reader::new(self.gate.clone(), *shard)),
+                _ => None,
+            };
+            self.feeds.insert(*feed, Subscription { next_place: None, _reader: reader });
+        }
+        self.unconfirmed.push_back(answer);
+        self.link.subscribe(new.into_iter().map(Feed::filter), true)?;
+        Ok(None)
+    }
+
+    /// Lets feeds end that no filter in force needs.
+    pub(super) fn unsubscribe(&mut self, machine: &Machine) -> Result<(), Gone> {
+        let needed: HashSet<Feed> = machine.filters().flat_map(Feed::needed).collect();
+        let over: Vec<String> = self.feeds.extract_if(|feed, _| !needed.contains(feed)).map(|(feed, _)| feed.filter()).collect();
+        if over.is_empty() { Ok(()) } else { self.link.unsubscribe(over) }
+    }
+
+    /// Publishes.
+    pub(super) fn publish(&mut self, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
+        self.link.publish(topic, payload)
+    }
+
+    /// The client has acknowledged a message.
+    pub(super) fn acknowledged(&mut self, pkid: u16) {
+        if !self.window.on_their_way.remove(&pkid) {
+            // Left over from an earlier connection, as clients' libraries do: it asks for nothing.
+            self.gate.metrics.refused("puback_unasked");
+        }
+    }
+}
+
+impl Reader {
+    fn new(gate: Arc<Gate>, shard: Shard) -> Self {
+        gate.flow.join(shard);
+        Self { gate, shard }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.gate.flow.leave(self.shard);
+    }
+}
+
+/// Packet identifiers of messages that the client has not acknowledged.
+struct Window {
+    on_their_way: HashSet<u16>,
+    last: u16,
+    max: usize,
+}
+
+impl Window {
+    fn is_open(&self) -> bool {
+        self.on_their_way.len() < self.max
+    }
+
+    /// A free packet identifier. The window may be over its bound by one batch, which the identifiers have room for.
+    fn send(&mut self) -> u16 {
+        loop {
+            self.last = self.last.checked_add(1).unwrap_or(1);
+            if self.on_their_way.insert(self.last) {
+                return self.last;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_on_their_way_are_not_used_again() {
+        let mut window = Window { on_their_way: HashSet::new(), last: 65_533, max: 4 };
+        assert_eq!([window.send(), window.send(), window.send()], [65_534, 65_535, 1]);
+        assert!(window.is_open());
+        window.last = 65_533;
+        assert_eq!(window.send(), 2);
+        assert!(!window.is_open());
+        assert!(window.on_their_way.remove(&65_534));
+        window.last = 65_533;
+        assert_eq!(window.send(), 65_534);
+    }
+}

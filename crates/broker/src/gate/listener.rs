@@ -1,0 +1,89 @@
+//! Lets connections in: a place, a handshake with a deadline in a task of its own, an identity.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::identity::{Identity, InvalidSubject};
+use super::{Gate, session, tls};
+use crate::config::millis;
+
+/// Pause after the system refused a connection, for want of descriptors mostly.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until the gate stops.
+pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            () = gate.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, _)) => admit(&gate, socket),
+            Err(error) => {
+                gate.metrics.refused("accept");
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(REFUSED_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Gives a connection its places, or closes it.
+fn admit(gate: &Arc<Gate>, socket: TcpStream) {
+    let Ok(place) = gate.connections.clone().try_acquire_owned() else { return gate.metrics.refused("connections") };
+    let Ok(handshake) = gate.handshakes.clone().try_acquire_owned() else { return gate.metrics.refused("handshakes") };
+    let gate = gate.clone();
+    let tasks = gate.tasks.clone();
+    tasks.spawn(async move {
+        let _place = place;
+        gate.metrics.connections.inc();
+        if let Some(stream) = shake_hands(&gate, socket, handshake).await {
+            // On the heap: an idle session should not keep what only the handshake needed.
+            Box::pin(converse(&gate, stream)).await;
+        }
+        gate.metrics.connections.dec();
+    });
+}
+
+async fn shake_hands(gate: &Gate, socket: TcpStream, _handshake: OwnedSemaphorePermit) -> Option<TlsStream<TcpStream>> {
+    // Packets are small and answers are waited for.
+    let _ = socket.set_nodelay(true);
+    let acceptor = TlsAcceptor::from(gate.credentials.current().server.clone());
+    let result = tokio::select! {
+        () = gate.stop.cancelled() => return None,
+        result = tokio::time::timeout(millis(gate.limits.handshake_ms), acceptor.accept(socket)) => result,
+    };
+    match result {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => {
+            let reason = tls::handshake_failure(&error);
+            gate.metrics.refused(reason);
+            tracing::debug!(reason, %error, "handshake failed");
+        }
+        Err(_) => gate.metrics.refused("tls_timeout"),
+    }
+    None
+}
+
+async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>) {
+    let who = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
+        Some(certificate) => Identity::of(certificate),
+        // The handshake asks for one, so this doesn't happen.
+        None => Err(InvalidSubject::Unreadable),
+    };
+    let Ok(identity) = who.clone() else { return session::run(gate.clone(), stream, who).await };
+    // A session that resumes shows no certificate again: what it showed may have been revoked since.
+    if gate.credentials.current().revoked.has(&identity) {
+        return gate.metrics.refused("revoked");
+    }
+    if !gate.table.connected(&identity, gate.limits.connections_per_identity) {
+        return gate.metrics.refused("connections_per_identity");
+    }
+    session::run(gate.clone(), stream, who).await;
+    gate.table.disconnected(&identity);
+}

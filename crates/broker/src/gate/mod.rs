@@ -1,0 +1,93 @@
+//! The gate: everything between a socket and the router.
+//!
+//! A connection passes the rooms in this order, each of which can end it: [`listener`] (limits, TLS with a deadline) → [`identity`]
+//! (who the certificate says) → [`packet`] (strict grammar) → [`machine`] (the conversation) with [`acl`] (who may what) →
+//! [`session`] (carries out what the machine says) → the router. The way back to a meter is [`dispatch`] → [`table`] → [`inbox`] →
+//! session; to a service or an operator it is its own router link, in [`client`].
+
+pub mod acl;
+mod client;
+pub(crate) mod dispatch;
+pub mod identity;
+pub(crate) mod inbox;
+pub(crate) mod listener;
+pub mod machine;
+pub mod packet;
+mod session;
+mod stream;
+pub(crate) mod table;
+pub(crate) mod tls;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use measure::{MeterId, UnixMillis};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wire::topic::{Shard, Topic};
+
+use crate::config::Limits;
+use crate::flow::Flow;
+use crate::metrics::Metrics;
+use crate::presence::{LastValues, Presence, State};
+use crate::revocation::Credentials;
+use crate::router::{Router, Taken};
+use table::Table;
+
+/// What all sessions share.
+pub(crate) struct Gate {
+    pub(crate) limits: Limits,
+    pub(crate) credentials: Credentials,
+    pub(crate) router: Router,
+    pub(crate) table: Table,
+    pub(crate) values: LastValues,
+    pub(crate) flow: Flow,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Places for connections and for handshakes.
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+    /// Stops everything; and everything that must have stopped.
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Gate {
+    pub(crate) fn new(limits: Limits, credentials: Credentials, router: Router, metrics: Arc<Metrics>) -> Self {
+        Self {
+            credentials,
+            router,
+            table: Table::default(),
+            values: LastValues::new(limits.retained),
+            flow: Flow::new(limits.shard_lag),
+            metrics,
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            limits,
+        }
+    }
+
+    /// Tells everyone who asked that a meter came or went. `since` is the start of its session.
+    fn announce(&self, meter: &MeterId, presence: Presence, since: UnixMillis, why: &str) {
+        let state = State { meter: meter.clone(), state: presence, since_ms: since, at_ms: now(), why: why.to_owned() };
+        let value = state.encode();
+        // First kept, then published: a new subscriber finds it kept or is sent it, or both.
+        if self.values.set_state(meter, value.clone()).is_err() {
+            self.metrics.dropped("state_full", 1);
+        }
+        let topic = Topic::State { meter: meter.clone() };
+        match self.router.publish(Shard::of(meter), Bytes::from(topic.to_string()), value) {
+            Ok(Taken::Yes) => {}
+            Ok(Taken::Busy) | Err(_) => self.metrics.dropped("state_router_busy", 1),
+        }
+    }
+}
+
+/// The time of day; only for what people and other machines read.
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

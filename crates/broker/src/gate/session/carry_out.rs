@@ -1,0 +1,154 @@
+//! Carries out the machine's steps, and what comes for the session from the other side.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep};
+
+use super::{End, Open, Session, Side};
+use crate::gate::acl::{Destination, Filter};
+use crate::gate::client::Answer;
+use crate::gate::inbox::Way;
+use crate::gate::machine::Step;
+use crate::gate::packet::{self, Packet};
+use crate::router::Taken;
+
+/// Pause until a message is offered again to a router that is busy.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+/// Last values are sent in pieces of about so many bytes.
+const PIECE: usize = 64 * 1024;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Deals with every complete packet that was read.
+    pub(super) async fn packets(&mut self, open: &mut Open) -> Result<(), End> {
+        if self.carry.is_empty() {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.carry);
+        let (mut rest, max) = (bytes.as_slice(), self.machine.packet_bytes_max());
+        loop {
+            match packet::next(rest, max) {
+                Ok(Some((packet, len))) => {
+                    self.last_packet = Instant::now();
+                    self.packet(packet, open).await?;
+                    rest = rest.get(len..).unwrap_or_default();
+                }
+                Ok(None) => break,
+                Err(malformed) => return Err(self.machine.malformed(malformed).into()),
+            }
+        }
+        self.carry = if rest.len() == bytes.len() { bytes } else { rest.to_vec() };
+        Ok(())
+    }
+
+    async fn packet(&mut self, packet: Packet<'_>, open: &mut Open) -> Result<(), End> {
+        match self.machine.handle(packet)? {
+            Step::Deliver { destination, topic, payload, retain, pkid } => {
+                self.deliver(destination, topic, payload, retain, open).await?;
+                if let Some(pkid) = pkid {
+                    packet::puback(&mut self.out, pkid);
+                }
+            }
+            Step::Acknowledged(pkid) => match &mut open.side {
+                Side::Client(client) => client.acknowledged(pkid),
+                Side::Meter(_) => self.gate.metrics.refused("puback_unasked"),
+            },
+            Step::Subscribe { pkid, codes, granted, refused } => {
+                refused.into_iter().for_each(|reason| self.gate.metrics.refused(reason));
+                self.subscribe(Answer { pkid, codes, granted }, open).await?;
+            }
+            Step::Unsubscribe { pkid, ended } => {
+                if let (Side::Client(client), false) = (&mut open.side, ended.is_empty()) {
+                    client.unsubscribe(&self.machine)?;
+                }
+                packet::unsuback(&mut self.out, pkid);
+            }
+            Step::Pong => packet::pingresp(&mut self.out),
+            Step::Goodbye => return Err(End::Goodbye),
+            // The machine welcomes once, before this.
+            Step::Welcome { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Hands a message to the router, waiting while that is busy.
+    async fn deliver(&mut self, to: Destination, topic: &str, payload: &[u8], retain: bool, open: &mut Open) -> Result<(), End> {
+        // Copied: a part of the read buffer would keep all of it in the router's log.
+        let payload = Bytes::copy_from_slice(payload);
+        let len = u64::try_from(payload.len()).unwrap_or(0);
+        if let (Destination::Live(meter), true) = (&to, retain)
+            && self.gate.values.set_live(meter, payload.clone()).is_err()
+        {
+            self.gate.metrics.dropped("live_full", 1);
+        }
+        match &mut open.side {
+            Side::Meter(meter) => {
+                while self.gate.router.publish(meter.shard, meter.up.clone(), payload.clone())? == Taken::Busy {
+                    sleep(BUSY_PAUSE).await;
+                }
+                self.gate.flow.passed(meter.shard);
+                self.gate.metrics.frames.inc();
+                self.gate.metrics.frame_bytes.inc_by(len);
+            }
+            Side::Client(client) => {
+                let topic = Bytes::copy_from_slice(topic.as_bytes());
+                while client.publish(topic.clone(), payload.clone())? == Taken::Busy {
+                    sleep(BUSY_PAUSE).await;
+                }
+                self.gate.metrics.published.inc();
+            }
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, answer: Answer, open: &mut Open) -> Result<(), End> {
+        let now = match &mut open.side {
+            Side::Meter(_) => Some(answer),
+            Side::Client(client) => client.subscribe(answer)?,
+        };
+        match now {
+            Some(answer) => self.answer(answer).await,
+            None => Ok(()),
+        }
+    }
+
+    /// SUBACK, then the last values.
+    async fn answer(&mut self, answer: Answer) -> Result<(), End> {
+        packet::suback(&mut self.out, answer.pkid, &answer.codes);
+        for filter in &answer.granted {
+            for (topic, value) in self.gate.values.matching(filter) {
+                packet::publish(&mut self.out, topic.as_bytes(), &value, None, true);
+                if self.out.len() >= PIECE {
+                    self.flush().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the router has sent.
+    pub(super) async fn take_from_router(&mut self, open: &mut Open) -> Result<(), End> {
+        let Side::Client(client) = &mut open.side else { return Ok(()) };
+        for answer in client.write(&self.machine, &mut self.out) {
+            self.answer(answer).await?;
+        }
+        Ok(())
+    }
+
+    /// What is for a meter.
+    pub(super) fn down(&mut self, open: &Open, messages: impl IntoIterator<Item = (Way, Bytes)>) {
+        let Side::Meter(meter) = &open.side else { return };
+        for (way, payload) in messages {
+            let (filter, topic) = match way {
+                Way::Down => (Filter::OwnDown, &meter.down),
+                Way::Command => (Filter::OwnCommand, &meter.command),
+            };
+            if self.machine.has(&filter) {
+                packet::publish(&mut self.out, topic, &payload, None, false);
+            } else {
+                self.gate.metrics.dropped("not_subscribed", 1);
+            }
+        }
+    }
+}

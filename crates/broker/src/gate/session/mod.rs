@@ -1,0 +1,193 @@
+//! One connection after its handshake, to its end: carries out what the [`machine`](super::machine) says.
+//!
+//! `select` waits for the next thing that happens to the session, `apply` deals with it; nobody else touches its state. (A task for each
+//! direction with a channel between would answer a little sooner under load and cost twice the memory of an idle session.)
+
+mod carry_out;
+mod greet;
+mod serve;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use measure::UnixMillis;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, timeout};
+use wire::topic::{Shard, Topic};
+
+use super::client::Client;
+use super::identity::{Identity, InvalidSubject};
+use super::inbox::{Cut, Inbox};
+use super::machine::{Machine, Refusal};
+use super::table::SessionId;
+use super::{Gate, packet, stream};
+use crate::config::millis;
+use crate::router::Gone;
+
+/// Longest farewell: the last bytes, and the peer's end of the connection.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// DISCONNECT.
+    Goodbye,
+    /// The connection broke or was closed without DISCONNECT.
+    Lost,
+    /// No CONNECT in time.
+    Silent,
+    /// No packet for one and a half times the keep-alive.
+    KeepAlive,
+    /// The peer doesn't read.
+    WriteStalled,
+    /// The certificate expired.
+    Expired,
+    /// From inside.
+    Cut(Cut),
+    /// The peer did what it may not.
+    Refused(Refusal),
+    /// The router is gone.
+    RouterGone,
+}
+
+impl End {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Goodbye => "disconnected",
+            Self::Lost => "connection_lost",
+            Self::Silent => "no_connect",
+            Self::KeepAlive => "keep_alive",
+            Self::WriteStalled => "write_stalled",
+            Self::Expired => "certificate_expired",
+            Self::Cut(Cut::TakenOver) => "taken_over",
+            Self::Cut(Cut::Revoked) => "revoked",
+            Self::Cut(Cut::Shutdown) => "shutdown",
+            Self::Refused(refusal) => refusal.reason,
+            Self::RouterGone => "router_gone",
+        }
+    }
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> Self {
+        Self::RouterGone
+    }
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The part that differs by role.
+enum Side {
+    Meter(Meter),
+    Client(Box<Client>),
+}
+
+/// A meter's topics.
+struct Meter {
+    shard: Shard,
+    up: Bytes,
+    down: Bytes,
+    command: Bytes,
+}
+
+/// After CONNECT was accepted.
+struct Open {
+    id: SessionId,
+    identity: Identity,
+    since: UnixMillis,
+    side: Side,
+    idle_max: Duration,
+    expires: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+struct Session<S> {
+    gate: Arc<Gate>,
+    stream: S,
+    machine: Machine,
+    inbox: Arc<Inbox>,
+    /// Bytes of a packet that is not complete.
+    carry: Vec<u8>,
+    out: Vec<u8>,
+    last_packet: Instant,
+    /// Not read from, because the shard's processor is behind.
+    held_back: bool,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(gate: Arc<Gate>, stream: S, who: Result<Identity, InvalidSubject>) {
+    let mut session = Session {
+        machine: Machine::new(who, &gate.limits),
+        inbox: Arc::new(Inbox::new(gate.limits.down_queue)),
+        carry: Vec::new(),
+        out: Vec::new(),
+        last_packet: Instant::now(),
+        held_back: false,
+        stream,
+        gate,
+    };
+    let end = match session.greet().await {
+        Ok(open) => session.serve(open).await,
+        Err(end) => {
+            session.gate.metrics.refused(end.label());
+            end
+        }
+    };
+    tracing::debug!(name = session.machine.identity().map(|who| who.name.as_str()), end = end.label(), "session ended");
+    session.farewell(end).await;
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Sends what waits.
+    async fn flush(&mut self) -> Result<(), End> {
+        let result = stream::write(&mut self.stream, &mut self.out, millis(self.gate.limits.write_ms)).await;
+        result.map_err(|error| if error.kind() == std::io::ErrorKind::TimedOut { End::WriteStalled } else { End::Lost })
+    }
+
+    /// The last bytes, and the end of the connection.
+    async fn farewell(&mut self, end: End) {
+        if let End::Refused(Refusal { connack: Some(code), .. }) = end {
+            packet::connack(&mut self.out, code);
+        }
+        if matches!(end, End::Lost | End::WriteStalled) {
+            return;
+        }
+        let Self { stream, out, .. } = self;
+        let last = async {
+            stream::write(stream, out, FAREWELL).await?;
+            stream.shutdown().await?;
+            // Closed with bytes unread, a socket takes back what it has just sent: read on until the peer has closed too.
+            let mut ignored = Vec::new();
+            while stream::read(stream, &mut ignored).await? > 0 {
+                ignored.clear();
+            }
+            std::io::Result::Ok(())
+        };
+        // Nothing depends on it any more.
+        let _ = timeout(FAREWELL, last).await;
+    }
+}
+
+impl Meter {
+    fn new(identity: &Identity) -> Self {
+        let (name, shard) = (&identity.name, Shard::of(&identity.name));
+        let text = |text: String| Bytes::from(text);
+        Self {
+            shard,
+            up: text(Topic::up(name).to_string()),
+            down: text(Topic::down(name).to_string()),
+            command: text(format!("f1/{shard}/{name}/cmd")),
+        }
+    }
+}
+
+/// Instead of an instant beyond what the clock can count.
+fn far() -> Instant {
+    Instant::now().checked_add(Duration::from_secs(86_400 * 365)).unwrap_or_else(Instant::now)
+}

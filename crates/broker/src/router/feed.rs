@@ -1,0 +1,59 @@
+//! The router's own subscriptions. Whatever filters clients ask for, the router knows only these: its logs are never freed, so their
+//! number must not be the clients' choice. What of a feed a client asked for, its session picks out.
+
+use wire::topic::{self, Shard, Topic};
+
+use crate::gate::acl::Filter;
+
+/// A subscription of the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Feed {
+    /// Frames of a shard.
+    Up(Shard),
+    /// Presence of all meters.
+    State,
+    /// Live values of all meters.
+    Live,
+    /// All alerts.
+    Alert,
+}
+
+/// Acknowledgements to all meters.
+pub(crate) const DOWN: &str = topic::DOWN_ALL;
+/// Commands to all meters.
+pub(crate) const COMMAND: &str = "f1/+/+/cmd";
+
+impl Feed {
+    /// As rumqttd takes it.
+    pub(crate) fn filter(self) -> String {
+        match self {
+            Self::Up(shard) => topic::up_filter(shard).to_string(),
+            Self::State => topic::STATE_ALL.to_owned(),
+            Self::Live => topic::LIVE_ALL.to_owned(),
+            Self::Alert => topic::ALERT_ALL.to_owned(),
+        }
+    }
+
+    /// What a filter needs. Nothing for a meter's own topics, which come by the gate's links.
+    pub(crate) fn needed(filter: &Filter) -> Vec<Self> {
+        match filter {
+            Filter::OwnDown | Filter::OwnCommand => Vec::new(),
+            Filter::Up { shard: Some(shard), .. } => vec![Self::Up(*shard)],
+            Filter::Up { shard: None, .. } => Shard::all().map(Self::Up).collect(),
+            Filter::State(_) => vec![Self::State],
+            Filter::Live(_) => vec![Self::Live],
+            Filter::Alert { .. } => vec![Self::Alert],
+        }
+    }
+
+    /// Where a message came from.
+    pub(crate) fn of(topic: &Topic) -> Option<Self> {
+        match topic {
+            Topic::Up { shard, .. } => Some(Self::Up(*shard)),
+            Topic::Down { .. } => None,
+            Topic::State { .. } => Some(Self::State),
+            Topic::Live { .. } => Some(Self::Live),
+            Topic::Alert { .. } => Some(Self::Alert),
+        }
+    }
+}

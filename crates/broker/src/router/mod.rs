@@ -1,0 +1,121 @@
+//! The embedded router: rumqttd without any of its listeners, behind links that only the gate holds.
+//!
+//! What is known of rumqttd 0.20.0 and kept away from it here: a topic that doesn't begin with ASCII, an acknowledgement out of order,
+//! a link name with wildcards, a shared subscription, and a `ready` for a link that is gone each end its thread, and with it the
+//! broker. Topics reach it only after [`wire::topic`] read them; acknowledgements, names and `ready` are made in [`link`].
+//!
+//! Its thread can't be stopped: a stopped broker leaves it waiting, with its logs (bounded by the configuration). rumqttd offers no
+//! other way; a process that ends takes it along.
+
+pub(crate) mod feed;
+mod link;
+
+pub(crate) use feed::Feed;
+pub(crate) use link::{Event, Link, Message};
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use rumqttd::RouterConfig;
+use rumqttd::local::LinkBuilder;
+use rumqttd::protocol::{Packet, Publish};
+use wire::topic::Shard;
+
+use crate::config;
+use crate::sync::lock;
+use link::{Outlet, Parts};
+
+/// The router's thread is gone, or it refused a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message router is gone")]
+pub(crate) struct Gone;
+
+/// Whether the router took a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Taken {
+    /// It did.
+    Yes,
+    /// It has not caught up with what it was handed before: try again in a moment.
+    Busy,
+}
+
+/// Links that don't belong to a client: for acknowledgements, commands and the canary.
+const OWN_LINKS: usize = 3;
+
+type MakeLink = Box<dyn Fn(&str) -> Result<Parts, Gone> + Send + Sync>;
+
+/// The router and the links that all sessions share.
+pub(crate) struct Router {
+    make: MakeLink,
+    uplinks: Vec<Mutex<Outlet>>,
+    slots: Arc<Slots>,
+}
+
+impl Router {
+    /// Starts the router's thread. Blocks until its links are up: not for an async context.
+    pub(crate) fn start(settings: &config::Router, clients: usize) -> Result<Self, Gone> {
+        let links = settings.uplinks.saturating_add(clients).saturating_add(OWN_LINKS);
+        // The logs of the shards begin with the router, so that a frame's place in its log is the count of frames before it.
+        let filters = Shard::all().map(|shard| Feed::Up(shard).filter()).collect();
+        let sender = rumqttd::Router::new(
+            0,
+            RouterConfig {
+                max_connections: links,
+                max_outgoing_packet_count: 200,
+                max_segment_size: settings.segment_bytes,
+                max_segment_count: settings.segments,
+                initialized_filters: Some(filters),
+                ..RouterConfig::default()
+            },
+        )
+        .spawn();
+        let make: MakeLink = Box::new(move |name| {
+            let (tx, rx, _) = LinkBuilder::new(name, sender.clone()).clean_session(true).build().map_err(|_| Gone)?;
+            Ok((tx, rx))
+        });
+        let uplink = |number: usize| make(&format!("up-{number}")).map(|(tx, _)| Mutex::new(Outlet::new(tx)));
+        let uplinks = (0..settings.uplinks.max(1)).map(uplink).collect::<Result<_, _>>()?;
+        Ok(Self { make, uplinks, slots: Arc::new(Slots(Mutex::new((0..clients).rev().collect()))) })
+    }
+
+    /// A link of the gate's own. Blocks; names must differ.
+    pub(crate) fn own_link(&self, name: &str) -> Result<Link, Gone> {
+        Ok(Link::new((self.make)(name)?, None))
+    }
+
+    /// A place for a service's or operator's link, if there is one left.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        let number = lock(&self.slots.0).pop()?;
+        Some(Slot { number, slots: self.slots.clone() })
+    }
+
+    /// A link in that place. Blocks.
+    pub(crate) fn client_link(&self, slot: Slot) -> Result<Link, Gone> {
+        // Names are used again: rumqttd keeps something of each name for ever.
+        let parts = (self.make)(&format!("client-{}", slot.number))?;
+        Ok(Link::new(parts, Some(slot)))
+    }
+
+    /// Hands over a message on the link of `shard`, which keeps the order of what is handed over with the same shard.
+    pub(crate) fn publish(&self, shard: Shard, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
+        let number = usize::from(shard.number()).checked_rem(self.uplinks.len()).unwrap_or(0);
+        let uplink = self.uplinks.get(number).ok_or(Gone)?;
+        lock(uplink).push(Packet::Publish(Publish::new(topic, payload, false), None))
+    }
+}
+
+/// Free places for clients' links, as a stack of numbers.
+struct Slots(Mutex<Vec<usize>>);
+
+/// A place for a client's link; given back when dropped.
+pub(crate) struct Slot {
+    number: usize,
+    slots: Arc<Slots>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        lock(&self.slots.0).push(self.number);
+    }
+}
