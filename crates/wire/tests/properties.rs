@@ -1,13 +1,14 @@
 //! What holds for every record and for every sequence of bytes.
+#![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code: the numbers are its own")]
 
-#![expect(clippy::arithmetic_side_effects, reason = "test code: the numbers are its own")]
 mod common;
 
-use common::records;
+use common::{afternoon, readings, records};
 use measure::{Record, StreamId};
 use proptest::prelude::*;
-use wire::ack::Ack;
-use wire::frame::{self, FRAME_LEN_MAX, FrameBuilder, RECORDS_MAX};
+use proptest::sample::Index;
+use wire::ack::{ACK_LEN_MAX, Ack};
+use wire::frame::{self, FRAME_LEN_MAX, FrameBuilder, Full, RECORDS_MAX};
 
 /// The frame of as many of the records as it takes, and how many it took.
 fn encode(stream: StreamId, first_seq: u64, records: &[Record]) -> (Vec<u8>, usize) {
@@ -17,12 +18,31 @@ fn encode(stream: StreamId, first_seq: u64, records: &[Record]) -> (Vec<u8>, usi
     (builder.finish().to_vec(), taken)
 }
 
-/// Decodes, and if that succeeds encodes again.
+/// Decodes, and if all of it succeeds encodes again.
 fn again(bytes: &[u8]) -> Option<Vec<u8>> {
     let (header, body) = frame::decode(bytes).ok()?;
     let records: Vec<_> = body.collect::<Result<_, _>>().ok()?;
     assert_eq!(records.len(), usize::from(header.count));
     Some(encode(header.stream, header.first_seq, &records).0)
+}
+
+/// With the checksum that the bytes before it ask for.
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    let at = bytes.len().saturating_sub(4);
+    let checksum = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI).checksum(&bytes[..at]);
+    bytes.truncate(at);
+    bytes.extend(checksum.to_le_bytes());
+    bytes
+}
+
+fn usual_frame() -> Vec<u8> {
+    let records: Vec<_> = afternoon(5).into_iter().map(Record::Reading).collect();
+    encode(StreamId(0x0123_4567_89ab_cdef), 2, &records).0
+}
+
+fn frames() -> impl Strategy<Value = Vec<u8>> {
+    (any::<u64>(), 1..u64::MAX - 64, prop::collection::vec(records(), 1..8))
+        .prop_map(|(stream, seq, it)| encode(StreamId(stream), seq, &it).0)
 }
 
 proptest! {
@@ -42,8 +62,117 @@ proptest! {
     }
 
     #[test]
+    fn a_full_frame_is_unchanged_and_the_next_takes_the_record(records in prop::collection::vec(readings(), 65..70)) {
+        let mut builder = FrameBuilder::new(StreamId(1), 1);
+        let mut taken = Vec::new();
+        for record in records.into_iter().map(Record::Reading) {
+            match builder.push(&record) {
+                Ok(()) => taken.push(record),
+                Err(Full) => prop_assert_eq!(FrameBuilder::new(StreamId(1), 1).push(&record), Ok(())),
+            }
+        }
+        let (_, body) = frame::decode(&builder.finish()).map(|(header, body)| (header, body.collect::<Result<Vec<_>, _>>())).unwrap();
+        prop_assert_eq!(body.unwrap(), taken);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused_or_canonical(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Some(again) = again(&bytes) {
+            prop_assert_eq!(again, bytes);
+        }
+    }
+
+    /// Beyond the checksum: header and body are arbitrary, the checksum is right.
+    #[test]
+    fn arbitrary_bodies_are_refused_or_canonical(count in 1..=64u8, seq in 1..128u8, body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let header = [frame::MAGIC, frame::VERSION, 1, 2, 3, 4, 5, 6, 7, 8, seq, count];
+        let bytes = with_checksum([&header[..], &body, &[0; 4]].concat());
+        let (decoded, records) = frame::decode(&bytes).unwrap();
+        prop_assert_eq!(decoded.count, count);
+        let _ = records.count();
+        if let Some(again) = again(&bytes) {
+            prop_assert_eq!(again, bytes);
+        }
+    }
+
+    /// Damage that the checksum was made to fit: either other records in their own canonical form, or refused.
+    #[test]
+    fn forged_frames_are_refused_or_canonical(frame in frames(), at: Index, value: u8) {
+        let mut bytes = frame;
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        let bytes = with_checksum(bytes);
+        if let Some(again) = again(&bytes) {
+            prop_assert_eq!(again, bytes);
+        }
+    }
+
+    #[test]
+    fn one_flipped_bit_is_refused(frame in frames(), at: Index, bit in 0..8u8) {
+        let mut bytes = frame;
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        prop_assert!(frame::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn what_is_cut_off_or_put_together_is_refused(first in frames(), second in frames(), at: Index) {
+        let cut = at.index(first.len());
+        prop_assert!(frame::decode(&first[..cut]).is_err());
+        let frame = frame::decode(&[first, second].concat()).map(|(_, body)| body.collect::<Result<Vec<_>, _>>());
+        prop_assert!(!matches!(frame, Ok(Ok(_))));
+    }
+
+    /// The same with a checksum that fits: no prefix of a body stands for all its records, nothing may follow them.
+    #[test]
+    fn a_body_has_exactly_its_length(frame in frames(), at: Index, more in prop::collection::vec(any::<u8>(), 1..20)) {
+        let body = 12..frame.len() - 4;
+        let cut = body.start + at.index(body.len());
+        prop_assert_eq!(again(&with_checksum([&frame[..cut], &[0; 4]].concat())), None);
+        prop_assert_eq!(again(&with_checksum([&frame[..body.end], &more, &[0; 4]].concat())), None);
+    }
+
+    #[test]
     fn every_ack_comes_back(stream: u64, through: u64, incarnation: u64) {
         let ack = Ack { stream: StreamId(stream), through, incarnation };
         prop_assert_eq!(Ack::decode(&ack.encode()), Ok(ack));
+    }
+
+    #[test]
+    fn a_damaged_ack_is_refused(stream: u64, through: u64, at: Index, bit in 0..8u8, more: u8) {
+        let bytes = Ack { stream: StreamId(stream), through, incarnation: 1 }.encode();
+        let mut flipped = bytes.clone();
+        flipped[at.index(bytes.len())] ^= 1 << bit;
+        prop_assert!(Ack::decode(&flipped).is_err());
+        prop_assert!(Ack::decode(&bytes[..at.index(bytes.len())]).is_err());
+        prop_assert!(Ack::decode(&[&bytes[..], &[more]].concat()).is_err());
+    }
+
+    /// With a checksum that fits.
+    #[test]
+    fn arbitrary_acks_are_refused_or_canonical(mut bytes in prop::collection::vec(any::<u8>(), 6..ACK_LEN_MAX + 2)) {
+        bytes[0] = wire::ack::MAGIC;
+        bytes[1] = wire::ack::VERSION;
+        let bytes = with_checksum(bytes);
+        if let Ok(ack) = Ack::decode(&bytes) {
+            prop_assert_eq!(&ack.encode()[..], &bytes[..]);
+        }
+    }
+}
+
+#[test]
+fn every_bit_and_every_cut_of_a_usual_frame() {
+    let frame = usual_frame();
+    assert_eq!(again(&frame).as_ref(), Some(&frame));
+    for at in 0..frame.len() {
+        assert!(frame::decode(&frame[..at]).is_err(), "cut at {at}");
+        for bit in 0..8 {
+            let mut flipped = frame.clone();
+            flipped[at] ^= 1 << bit;
+            assert!(frame::decode(&flipped).is_err(), "bit {bit} of byte {at}");
+            if let Some(again) = again(&with_checksum(flipped.clone())) {
+                assert_eq!(again, with_checksum(flipped), "bit {bit} of byte {at}");
+            }
+        }
     }
 }

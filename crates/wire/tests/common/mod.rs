@@ -1,5 +1,6 @@
 //! Records of every shape: likely ones, and all that the types can hold.
-#![expect(clippy::unwrap_used, reason = "test code: what cannot be built fails the test")]
+#![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "test code: what cannot be built fails the test")]
 
 use measure::{
     Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, NormalisedInnovation, PowerFactor,
@@ -104,4 +105,57 @@ pub fn records() -> impl Strategy<Value = Record> {
         1 => events().prop_map(Record::Event),
         1 => gaps().prop_map(Record::Gap),
     ]
+}
+
+/// A household's afternoon as edge agents send it, 0 to `count`: small changes, steps, heartbeats.
+///
+/// Frozen with the golden frames: it must never yield other values.
+pub fn afternoon(count: i32) -> Vec<Reading> {
+    let sample = |k: i32| {
+        let power = 651 + k * 37 % 190 + if k % 7 < 2 { 19_800 } else { 0 };
+        let voltage = 231_420 - power / 9 + k * 131 % 700;
+        let current = (power + 260) * 100_000 / voltage;
+        let (v, i, p) = (Volts::from_millivolts(voltage), Amperes::from_milliamperes(current), Watts::from_deciwatts(power));
+        let frequency = 50_000 + k * 11 % 37 - 18;
+        let energy = 12_345_600 + i64::from(k) * 1_723;
+        let raw_current = Amperes::from_milliamperes(current + k % 3 - 1);
+        Reading {
+            time: UnixMillis(1_795_000_000_250 + i64::from(k) * 17_000 + i64::from(k * 7 % 11)),
+            clock: if k < 30 { ClockQuality::Synchronised } else { ClockQuality::Holdover },
+            channel: 0,
+            voltage: v,
+            current: i,
+            active_power: p,
+            frequency: Hertz::from_millihertz(frequency),
+            power_factor: measure::derived::power_factor(v, i, p),
+            non_active_power: measure::derived::non_active_power(v, i, p),
+            import: Register {
+                raw: WattHours::from_centiwatthours(energy - energy % 100),
+                integrated: WattHours::from_centiwatthours(energy),
+            },
+            export: Register::default(),
+            deviation: Deviations {
+                voltage: Deviation::from_code(92),
+                current: Deviation::from_code(if k % 7 < 2 { 40 } else { 5 }),
+                active_power: Deviation::from_code(if k % 7 < 2 { 130 } else { 98 }),
+                frequency: Deviation::from_code(51),
+            },
+            nis: NormalisedInnovation::from_code((k * 29 % 160) as u8),
+            flags: if k == 0 {
+                Flags::SNAPSHOT | Flags::RESTARTED
+            } else if k % 7 == 0 || k % 7 == 2 {
+                Flags::STEP
+            } else {
+                Flags::HEARTBEAT
+            },
+            raw: Raw {
+                voltage: Volts::from_millivolts(voltage - voltage.rem_euclid(100)),
+                current: raw_current,
+                active_power: Watts::from_deciwatts(power + k % 2),
+                frequency: Hertz::from_millihertz(50_000),
+                power_factor: PowerFactor::from_thousandths((power * 1000 / (power + 260) / 10 * 10) as i16),
+            },
+        }
+    };
+    (0..count).map(sample).collect()
 }
