@@ -11,6 +11,7 @@
 //! - [`gate`]: which explanation a surprising sample gets (a switched load, a shifted supply, bad data);
 //! - [`monitor`]: what a sample shows without any model (implausible, duplicate, stuck, power factor contradicted);
 //! - [`energy`]: integration between the ticks of the meter's register;
+//! - [`sample`]: what goes in and what comes out;
 //! - [`estimator`]: all of it, one call a sample.
 //!
 //! The step uses + − × ÷ and comparisons of IEEE 754 only, in a fixed order; square root, exponential and logarithm are made of them.
@@ -30,8 +31,10 @@ pub mod gate;
 pub mod load;
 pub mod monitor;
 pub mod real;
+pub mod sample;
 
 pub use energy::Energy;
-pub use estimator::{Config, Estimate, Estimator, Sample};
+pub use estimator::Estimator;
 pub use load::SensorNoise;
 pub use real::Real;
+pub use sample::{Config, Estimate, Sample};

@@ -1,8 +1,8 @@
 //! What a sample shows without any model: implausible, duplicate, stuck, contradicted by its own power factor.
 
 use crate::Real;
-use crate::estimator::Sample;
 use crate::load::{CHANNELS, I, P, V};
+use crate::sample::Sample;
 
 /// Range in which a meter that lives on the line it measures can answer at all: V, A, W, Hz. A frame outside it is a bad frame.
 const PLAUSIBLE: [(f64, f64); CHANNELS] = [(60.0, 300.0), (0.0, 200.0), (-60e3, 60e3), (40.0, 70.0)];
