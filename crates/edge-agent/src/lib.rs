@@ -1,3 +1,27 @@
-//! The meter's service: serial bus, SQLite journal, MQTT link.
+//! The meters' service: reads devices, lets each meter's brain (`edge_core`) decide, keeps its rows in SQLite, and brings them to the
+//! head-end over MQTT.
+//!
+//! ```text
+//!  bus (a serial port, its owner) ──┐                                        ┌── link (one meter's MQTT connection) ── broker
+//!  bus …                            ├─ inputs ──> agent (owner: brains, journal) ── frames ──> link …
+//!  a caller's own samples ──────────┘                                        └── acknowledgements come back as inputs
+//! ```
+//!
+//! Every arrow is a bounded queue. The owner never waits for a link or a bus; they wait for it.
 
+pub mod agent;
+pub mod bus;
+pub mod clock;
+pub mod config;
+mod health;
+pub mod input;
 pub mod journal_sqlite;
+pub mod link;
+pub mod metrics;
+mod running;
+pub mod tls;
+
+pub use agent::Drained;
+pub use config::Config;
+pub use journal_sqlite::Accepted;
+pub use running::{Observation, Options, Running, StartError, run, start};

@@ -1,5 +1,5 @@
 //! The SQLite journal against the contract: it does what the journal in memory does, and keeps what was committed through crashes.
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may panic")]
+#![expect(clippy::expect_used, clippy::arithmetic_side_effects, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
 

@@ -223,6 +223,11 @@ impl Store {
         self.meters.get(index).map(|meter| MeterJournal::new(self, meter))
     }
 
+    /// Where a meter is in the list given to [`Self::open`].
+    pub fn index_of(&self, id: &MeterId) -> Option<usize> {
+        self.meters.iter().position(|meter| meter.id == *id)
+    }
+
     /// What all rows take, in bytes.
     pub fn bytes(&self) -> u64 {
         self.meters.iter().map(|meter| meter.usage.get().bytes).fold(0, u64::saturating_add)

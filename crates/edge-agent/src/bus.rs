@@ -1,0 +1,234 @@
+//! A serial port with meters on it: one task owns it and asks each device in its turn.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use edge_core::Sample;
+use edge_core::edge::NoData;
+use measure::{Raw, WattHours};
+use meters::modbus::{Address, ReplyError};
+use meters::pzem004t::{Measurement, ReadAll};
+use meters::transaction::{self, Command, Step, Timing, Transaction};
+use serial2_tokio::SerialPort;
+use tokio::time::{sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::input::{Inbox, What};
+use crate::metrics::BusMetrics;
+
+const BAUD: u32 = 9_600;
+/// Wait before a port that is gone is tried again, and how far that grows.
+const REOPEN_FIRST: Duration = Duration::from_millis(500);
+const REOPEN_MAX: Duration = Duration::from_secs(30);
+
+/// One meter on the bus.
+pub struct Polled {
+    /// Its address.
+    pub address: Address,
+    /// Time between polls.
+    pub every: Duration,
+    /// Where samples go.
+    pub inbox: Inbox,
+}
+
+/// The owner of a port.
+pub struct Bus {
+    path: PathBuf,
+    port: Port,
+    timing: Timing,
+    metrics: BusMetrics,
+    devices: Vec<Device>,
+}
+
+struct Device {
+    polled: Polled,
+    due: Instant,
+    silent: bool,
+}
+
+enum Port {
+    Open(SerialPort),
+    Gone { again: Instant, wait: Duration },
+}
+
+impl Bus {
+    /// Opens the port, which must be there: one that never was is a mistake in the configuration.
+    pub fn open(path: &Path, timing: Timing, polled: Vec<Polled>, metrics: BusMetrics) -> io::Result<Self> {
+        let port = Port::Open(open(path)?);
+        let now = Instant::now();
+        let count = u32::try_from(polled.len()).unwrap_or(u32::MAX);
+        let devices = polled.into_iter().zip(0u32..).map(|(polled, index)| {
+            // Spread over the first interval, so that polls do not queue up behind each other.
+            let share = polled.every.checked_div(count).unwrap_or(Duration::ZERO).saturating_mul(index);
+            Device { due: now.checked_add(share).unwrap_or(now), polled, silent: false }
+        });
+        Ok(Self { path: path.into(), port, timing, metrics, devices: devices.collect() })
+    }
+
+    /// Polls until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while let Some(next) = self.devices.iter().enumerate().min_by_key(|(_, device)| device.due).map(|(index, _)| index) {
+            let Some(due) = self.devices.get(next).map(|device| device.due) else { return };
+            tokio::select! {
+                () = sleep_until(due.into()) => {}
+                () = stop.cancelled() => return,
+            }
+            tokio::select! {
+                () = self.poll(next) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn poll(&mut self, index: usize) {
+        let (Some(device), metrics) = (self.devices.get(index), self.metrics.clone()) else { return };
+        let (address, attempts) = (device.polled.address, if device.silent { 1 } else { self.timing.attempts });
+        let result = self.ask(address, Timing { attempts, ..self.timing }).await;
+        let at = Instant::now();
+        let Some(device) = self.devices.get_mut(index) else { return };
+        device.silent = result.is_err();
+        let (next, skipped) = next_due(device.due, device.polled.every, at);
+        device.due = next;
+        metrics.polls_skipped.inc_by(skipped);
+        if !device.polled.inbox.try_tell(What::Sample { at, channel: 0, result }) {
+            metrics.samples_dropped.inc();
+        }
+    }
+
+    /// One question and its answer.
+    async fn ask(&mut self, address: Address, timing: Timing) -> Result<Sample, NoData> {
+        let metrics = self.metrics.clone();
+        let Some(port) = self.port() else {
+            metrics.fault("port_gone");
+            return Err(NoData::Unavailable);
+        };
+        match exchange(port, ReadAll, address, timing, &metrics).await {
+            Ok(Ok(measurement)) => Ok(sample(&measurement)),
+            Ok(Err(cause)) => {
+                metrics.fault(cause.name());
+                tracing::debug!(port = %self.path.display(), %address, %cause, "no sample");
+                Err(no_data(cause))
+            }
+            Err(error) => {
+                metrics.fault("port_failed");
+                tracing::warn!(port = %self.path.display(), %error, "serial port failed; trying again");
+                let now = Instant::now();
+                self.port = Port::Gone { again: now.checked_add(REOPEN_FIRST).unwrap_or(now), wait: REOPEN_FIRST };
+                Err(NoData::Unavailable)
+            }
+        }
+    }
+
+    /// The port, opened again if it is time to try.
+    fn port(&mut self) -> Option<&SerialPort> {
+        if let Port::Gone { again, wait } = &mut self.port {
+            let now = Instant::now();
+            if now < *again {
+                return None;
+            }
+            match open(&self.path) {
+                Ok(port) => {
+                    tracing::info!(port = %self.path.display(), "serial port is back");
+                    self.port = Port::Open(port);
+                }
+                Err(_) => {
+                    *wait = wait.saturating_mul(2).min(REOPEN_MAX);
+                    *again = now.checked_add(*wait).unwrap_or(now);
+                    return None;
+                }
+            }
+        }
+        match &self.port {
+            Port::Open(port) => Some(port),
+            Port::Gone { .. } => None,
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<SerialPort> {
+    let port = SerialPort::open(path, BAUD)?;
+    port.discard_buffers()?;
+    Ok(port)
+}
+
+/// Drives a transaction on the port.
+///
+/// # Errors
+/// The port itself failed.
+pub async fn exchange<C: Command>(
+    port: &SerialPort,
+    command: C,
+    address: Address,
+    timing: Timing,
+    metrics: &BusMetrics,
+) -> io::Result<Result<C::Reply, transaction::NoData>> {
+    let began = Instant::now();
+    let mut transaction = Transaction::new(command, address, timing, Duration::ZERO);
+    let mut bytes = [0; 64];
+    let result = loop {
+        match transaction.poll(began.elapsed()) {
+            Step::Send(frame) => port.write_all(&frame).await?,
+            Step::Wait(until) => {
+                let until = began.checked_add(until).unwrap_or(began);
+                match timeout_at(until.into(), port.read(&mut bytes)).await {
+                    Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(Ok(len)) => transaction.push(bytes.get(..len).unwrap_or_default(), began.elapsed()),
+                    Ok(Err(error)) => return Err(error),
+                    Err(_) => {}
+                }
+            }
+            Step::Done(reply) => break Ok(reply),
+            Step::Failed(cause) => break Err(cause),
+        }
+    };
+    metrics.stale_bytes.inc_by(transaction.stale_bytes().into());
+    Ok(result)
+}
+
+/// The next poll in step with the interval, after `now`, and how many were passed over.
+fn next_due(due: Instant, every: Duration, now: Instant) -> (Instant, u64) {
+    let late = now.saturating_duration_since(due);
+    let skipped = late.as_nanos().checked_div(every.as_nanos()).unwrap_or(0);
+    let steps = u32::try_from(skipped).unwrap_or(u32::MAX).saturating_add(1);
+    (due.checked_add(every.saturating_mul(steps)).unwrap_or(now), u64::try_from(skipped).unwrap_or(u64::MAX))
+}
+
+fn sample(measurement: &Measurement) -> Sample {
+    Sample {
+        raw: Raw {
+            voltage: measurement.voltage,
+            current: measurement.current,
+            active_power: measurement.active_power,
+            frequency: measurement.frequency,
+            power_factor: measurement.power_factor,
+        },
+        import: measurement.energy,
+        export: WattHours::default(),
+        alarm: measurement.alarm,
+    }
+}
+
+fn no_data(cause: transaction::NoData) -> NoData {
+    match cause {
+        transaction::NoData::Silent => NoData::Timeout,
+        transaction::NoData::Busy => NoData::Unavailable,
+        transaction::NoData::Reply(ReplyError::Refused(_)) => NoData::Refused,
+        transaction::NoData::Reply(_) => NoData::Damaged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_keep_step_and_do_not_pile_up() {
+        let due = Instant::now();
+        let second = Duration::from_secs(1);
+        let after = |millis| due + Duration::from_millis(millis);
+        assert_eq!(next_due(due, second, after(40)), (after(1_000), 0));
+        assert_eq!(next_due(due, second, after(1_000)), (after(2_000), 1));
+        assert_eq!(next_due(due, second, after(3_500)), (after(4_000), 3));
+    }
+}

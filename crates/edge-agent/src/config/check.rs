@@ -1,0 +1,158 @@
+//! Reading a configuration, and whether its values make sense together.
+
+use std::path::Path;
+
+use meters::modbus::Address;
+use sha2::{Digest, Sha256};
+
+use super::{Config, ConfigError, Device, Meter};
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// See [`ConfigError`]; the text says which file, where and what.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+        let config: Self =
+            toml::from_str(&text).map_err(|error| ConfigError::Syntax { path: path.into(), message: one_line(&text, &error) })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the values make sense together.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.meter.is_empty() {
+            return Err(value_error("[[meter]]", "is missing: name one meter at least"));
+        }
+        self.report.to_core()?;
+        for (key, value, least, most) in [
+            ("broker.keep_alive_s", u64::from(self.broker.keep_alive_s), 5, 1_200),
+            ("broker.connect_timeout_s", self.broker.connect_timeout_s, 1, 600),
+            ("broker.reconnect_first_ms", self.broker.reconnect_first_ms, 1, self.broker.reconnect_max_ms),
+            ("delivery.resend_first_ms", self.delivery.resend_first_ms, 10, self.delivery.resend_max_ms),
+            ("report.heartbeat_ms", self.report.heartbeat_ms, 1_000, 86_400_000),
+        ] {
+            in_range(key, value, least, most)?;
+        }
+        for (index, meter) in self.meter.iter().enumerate() {
+            let earlier = self.meter.iter().take(index);
+            if earlier.clone().any(|other| other.id == meter.id) {
+                return Err(value_error(format!("meter {}", meter.id), "is there twice"));
+            }
+            if let Device::Pzem004t { bus, address, poll_ms } = &meter.device {
+                let key = |name: &str| format!("meter {}: {name}", meter.id);
+                Address::new(*address).map_err(|error| value_error(key("address"), error.to_string()))?;
+                in_range(&key("poll_ms"), *poll_ms, 100, 3_600_000)?;
+                if !self.bus.contains_key(bus) {
+                    return Err(value_error(key("bus"), format!("names {bus:?}, but there is no section [bus.{bus}]")));
+                }
+                let same = |other: &Meter| matches!(&other.device, Device::Pzem004t { bus: b, address: a, .. } if b == bus && a == address);
+                if earlier.clone().any(same) {
+                    return Err(value_error(key("address"), format!("is another meter's on the same bus: {address}")));
+                }
+            }
+        }
+        for (name, bus) in &self.bus {
+            in_range(&format!("bus.{name}.reply_timeout_ms"), bus.reply_timeout_ms, 30, 60_000)?;
+            in_range(&format!("bus.{name}.attempts"), bus.attempts.into(), 1, 10)?;
+        }
+        Ok(())
+    }
+
+    /// First eight bytes of the SHA-256 of the configuration in force, as every stream's first record tells it.
+    pub fn fingerprint(&self) -> u64 {
+        let text = toml::to_string(self).unwrap_or_else(|_| format!("{self:?}"));
+        Sha256::digest(text).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+}
+
+pub(super) fn value_error(key: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key: key.into(), problem: problem.into() }
+}
+
+fn in_range(key: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) { Ok(()) } else { Err(value_error(key, format!("is {value}: use {least} to {most}"))) }
+}
+
+/// TOML's own message has a drawing of several lines; here is what matters of it.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map(|span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count().saturating_add(1));
+    let message = error.message().replace('\n', " ");
+    line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_core::report;
+
+    use super::*;
+    use crate::config::{Broker, Bus, Journal, REFERENCE};
+
+    fn reference() -> Config {
+        toml::from_str(REFERENCE).expect("the reference is valid")
+    }
+
+    #[test]
+    fn the_reference_holds_the_defaults() {
+        let reference = reference();
+        reference.check().expect("sound");
+        let broker = Broker::at("broker.example.org", 8883, "/etc/ferraris/ca.pem");
+        let mut defaults = Config::new(broker, Journal::default().path);
+        defaults.bus.insert("main".into(), Bus::at("/dev/ttyUSB0"));
+        defaults.meter.clone_from(&reference.meter);
+        // Without the key there is no listener; the reference suggests one.
+        defaults.health = reference.health;
+        assert_eq!(reference, defaults);
+        assert_eq!(reference.report.to_core().expect("sound"), report::Config::default());
+        assert!(matches!(reference.meter[0].device, Device::Pzem004t { poll_ms: 1_000, .. }));
+    }
+
+    #[test]
+    fn every_key_of_the_reference_is_commented_and_nothing_else_is_accepted() {
+        for (from, to) in [("port = 8883", "prt = 8883"), ("address = 1", "adress = 1"), ("grace_ms", "grace_s"), ("[journal]", "[jurnal]")]
+        {
+            let text = REFERENCE.replacen(from, to, 1);
+            assert_ne!(text, REFERENCE);
+            assert!(toml::from_str::<Config>(&text).is_err(), "{to}");
+        }
+    }
+
+    fn problem(from: &str, to: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("agent.toml");
+        std::fs::write(&path, REFERENCE.replacen(from, to, 1)).expect("writes");
+        let error = Config::load(&path).expect_err("unsound").to_string();
+        error.replace(&path.display().to_string(), "agent.toml")
+    }
+
+    #[test]
+    fn problems_are_told_in_one_line() {
+        assert_eq!(
+            problem("bus = \"main\"", "bus = \"roof\""),
+            "configuration: meter M0001: bus names \"roof\", but there is no section [bus.roof]"
+        );
+        assert_eq!(problem("poll_ms = 1000", "poll_ms = 1"), "configuration: meter M0001: poll_ms is 1: use 100 to 3600000");
+        assert_eq!(problem("power_w = 20.0", "power_w = -1.0"), "configuration: report.power_w is -1: use a number from 0 to 100000");
+        assert!(problem("keep_alive_s = 30", "keep_alive_s = \"x\"").starts_with("agent.toml: line 14: invalid type: string"));
+        assert!(problem("id = \"M0001\"", "id = \"M/1\"").contains("identifier may hold only"));
+        let double = "[[meter]]\nid = \"M0001\"\ncertificate_file = \"a\"\nkey_file = \"b\"\ndevice = \"pzem-004t\"\nbus = \"main\"\naddress = 2\n\n[report]";
+        assert_eq!(problem("[report]", double), "configuration: meter M0001 is there twice");
+        let unreadable = Config::load(Path::new("/nowhere/agent.toml")).expect_err("not there").to_string();
+        assert!(
+            unreadable.starts_with("can't read /nowhere/agent.toml: No such file") && unreadable.contains("--print-config"),
+            "{unreadable}"
+        );
+    }
+
+    #[test]
+    fn the_fingerprint_follows_the_configuration() {
+        let (one, mut other) = (reference(), reference());
+        assert_eq!(one.fingerprint(), other.fingerprint());
+        other.report.power_w = 21.0;
+        assert_ne!(one.fingerprint(), other.fingerprint());
+    }
+}

@@ -1,0 +1,340 @@
+//! Building an agent from its configuration, and taking it down again.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use edge_core::Sample;
+use edge_core::edge::{self, NoData};
+use edge_core::outbox;
+use measure::{Channel, MeterId, Text};
+use meters::modbus::Address;
+use meters::transaction::Timing;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::agent::{Drained, Observer, Owner, Parts, StartFailed};
+use crate::bus::{Bus, Polled};
+use crate::clock::{Clock, WallClock};
+use crate::config::{Config, ConfigError, Device, Meter};
+use crate::input::{Inbox, Input, QUEUE_INPUTS, What};
+use crate::journal_sqlite::{Accepted, OpenError, Store};
+use crate::link::{Link, QUEUE_FRAMES};
+use crate::metrics::Metrics;
+use crate::tls::{self, Files, TlsError};
+use crate::{clock, health};
+
+/// The agent can't start; nothing was changed but the journal, which may have been salvaged.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Mend the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Mend the certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Mend the journal's place.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The journal failed at once.
+    #[error(transparent)]
+    Brains(#[from] StartFailed),
+    /// A serial port is not there.
+    #[error("can't open serial port {} (bus.{bus}.port): {source}; plug the adapter in, name the right port, and be in its group", port.display())]
+    Port {
+        /// Name of the bus.
+        bus: String,
+        /// The terminal.
+        port: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The address is taken or not this machine's.
+    #[error("can't listen on {address} (health.listen): {source}; choose another address or stop the program that has it")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A meter whose samples somebody was to hand over, and nobody does.
+    #[error("no source of samples was given for meter {0}")]
+    NoSource(MeterId),
+}
+
+/// One poll of a channel by whoever supplies a meter's samples.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// When it was taken.
+    pub at: Instant,
+    /// Channel of the meter.
+    pub channel: Channel,
+    /// The sample, or why there is none.
+    pub result: Result<Sample, NoData>,
+}
+
+impl Observation {
+    /// A sample of channel 0, taken now.
+    pub fn now(sample: Sample) -> Self {
+        Self { at: Instant::now(), channel: 0, result: Ok(sample) }
+    }
+}
+
+/// What a caller may add to a configuration.
+#[derive(Default)]
+pub struct Options {
+    sources: BTreeMap<MeterId, mpsc::Receiver<Observation>>,
+    observer: Option<Observer>,
+    wall: Option<WallClock>,
+}
+
+impl Options {
+    /// Supplies the samples of a meter whose device is [`Device::Supplied`]. When the sender is dropped the meter just measures no
+    /// more.
+    #[must_use]
+    pub fn source(mut self, meter: MeterId, samples: mpsc::Receiver<Observation>) -> Self {
+        self.sources.insert(meter, samples);
+        self
+    }
+
+    /// Is told of rows when their commit has returned, on the thread that commits: hand them on and return.
+    #[must_use]
+    pub fn accepted(mut self, observer: impl FnMut(Vec<Accepted>) + Send + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Replaces the system's clock.
+    #[must_use]
+    pub fn wall_clock(mut self, wall: WallClock) -> Self {
+        self.wall = Some(wall);
+        self
+    }
+}
+
+/// An agent at work. Dropping it stops it without draining.
+#[derive(Debug)]
+pub struct Running {
+    /// Stops measuring.
+    rest: CancellationToken,
+    /// Starts draining.
+    drain: CancellationToken,
+    /// Ends everything else.
+    stop: CancellationToken,
+    owner: JoinHandle<Drained>,
+    sources: TaskTracker,
+    tasks: TaskTracker,
+    health_addr: Option<SocketAddr>,
+    metrics: Arc<Metrics>,
+}
+
+impl Running {
+    /// Where `/healthz` and `/metrics` are.
+    pub const fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_addr
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Stops measuring, commits what was measured, waits for acknowledgements for as long as the configuration allows, and says
+    /// goodbye to the broker.
+    pub async fn shutdown(mut self) -> Drained {
+        self.rest.cancel();
+        finish(&self.sources).await;
+        self.drain.cancel();
+        let drained = (&mut self.owner).await;
+        self.stop.cancel();
+        finish(&self.tasks).await;
+        // The owner panicked: that was printed where it happened, and nothing is known of the journal's rows.
+        drained.unwrap_or(Drained { rows_left: u64::MAX })
+    }
+
+    /// Returns when the owner has ended by itself, which only a panic makes it do.
+    pub async fn failed(&mut self) {
+        let _ = (&mut self.owner).await;
+    }
+}
+
+async fn finish(tasks: &TaskTracker) {
+    tasks.close();
+    tasks.wait().await;
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.rest.cancel();
+        self.drain.cancel();
+        self.stop.cancel();
+    }
+}
+
+/// Starts an agent and runs it until `shutdown`, then drains it.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<Drained, StartError> {
+    let running = start(config, Options::default()).await?;
+    shutdown.await;
+    Ok(running.shutdown().await)
+}
+
+/// Starts an agent on the caller's runtime.
+///
+/// # Errors
+/// See [`StartError`]; nothing is left running.
+pub async fn start(config: Config, mut options: Options) -> Result<Running, StartError> {
+    config.check()?;
+    let metrics = Arc::new(Metrics::new());
+    let [rest, drain, stop] = [(); 3].map(|()| CancellationToken::new());
+    let (measuring, tasks) = (TaskTracker::new(), TaskTracker::new());
+    let (sender, inputs) = mpsc::channel(QUEUE_INPUTS);
+    let (links, frames) = links(&config, &sender, &metrics)?;
+    let buses = buses(&config, &sender, &metrics)?;
+    let sources = sources(&config, &sender, &mut options)?;
+    let (listener, health_addr) = listener(&config).await?;
+    let parts = Prepared { frames, inputs, metrics: metrics.clone(), stop: drain.clone() };
+    let owner = owner(&config, options, parts).await?;
+
+    // Nothing was started before, so nothing is left behind when a step above fails.
+    for bus in buses {
+        measuring.spawn(bus.run(rest.clone()));
+    }
+    for (inbox, samples) in sources {
+        measuring.spawn(forward(inbox, samples, rest.clone()));
+    }
+    for link in links {
+        tasks.spawn(link.run(stop.clone()));
+    }
+    if let Some(listener) = listener {
+        tasks.spawn(health::serve(listener, metrics.clone(), stop.clone()));
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let owner = tokio::task::spawn_blocking(move || runtime.block_on(owner.run()));
+    Ok(Running { rest, drain, stop, owner, sources: measuring, tasks, health_addr, metrics })
+}
+
+/// What the owner shares with the others.
+struct Prepared {
+    frames: Vec<mpsc::Sender<Vec<u8>>>,
+    inputs: mpsc::Receiver<Input>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+}
+
+/// Opens the journal and starts the brains, on a thread that may wait for the disk.
+async fn owner(config: &Config, options: Options, prepared: Prepared) -> Result<Owner, StartError> {
+    let brains: Vec<_> = config.meter.iter().map(|meter| brain(config, meter)).collect::<Result<_, _>>()?;
+    let ids: Vec<_> = config.meter.iter().map(|meter| meter.id.clone()).collect();
+    let (journal, grace) = (config.journal.clone(), config.shutdown.grace());
+    let opened = tokio::task::spawn_blocking(move || {
+        let clock = Clock::new(options.wall.unwrap_or_else(|| Box::new(clock::system)));
+        let (store, salvaged) = Store::open(&journal.path, &ids, journal.limit_bytes, clock.utc())?;
+        let Prepared { frames, inputs, metrics, stop } = prepared;
+        let brains = brains.into_iter().zip(frames).collect();
+        let parts = Parts { store, brains, inputs, clock, metrics, observer: options.observer, stop, grace };
+        Ok(Owner::start(parts, &salvaged)?)
+    });
+    match opened.await {
+        Ok(owner) => owner,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn brain(config: &Config, meter: &Meter) -> Result<edge::Config, ConfigError> {
+    let identity = outbox::Identity {
+        device: meter.device.name(),
+        software: Text::try_from(concat!("edge-agent ", env!("CARGO_PKG_VERSION"))).unwrap_or_default(),
+        configuration: config.fingerprint(),
+    };
+    let outbox = outbox::Config {
+        identity,
+        resend_first_ms: config.delivery.resend_first_ms,
+        resend_max_ms: config.delivery.resend_max_ms,
+        live_ms: config.delivery.live_ms,
+        ..outbox::Config::default()
+    };
+    let channels = vec![estimator::Config { noise: estimator::load::SensorNoise::PZEM_004T }];
+    Ok(edge::Config { outbox, report: config.report.to_core()?, channels, ..edge::Config::default() })
+}
+
+type Links = (Vec<Link>, Vec<mpsc::Sender<Vec<u8>>>);
+
+fn links(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Result<Links, TlsError> {
+    let pairs = config.meter.iter().enumerate().map(|(index, meter)| {
+        let files = Files { ca: &config.broker.ca_file, certificate: &meter.certificate_file, key: &meter.key_file };
+        let tls = tls::client(files, config.broker.server_name.as_deref())?;
+        let (sender, frames) = mpsc::channel(QUEUE_FRAMES);
+        let inbox = Inbox::new(index, inputs.clone());
+        Ok((Link { meter: meter.id.clone(), broker: config.broker.clone(), tls, frames, inbox, metrics: metrics.link.clone() }, sender))
+    });
+    Ok(pairs.collect::<Result<Vec<_>, TlsError>>()?.into_iter().unzip())
+}
+
+fn buses(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Result<Vec<Bus>, StartError> {
+    let mut buses = Vec::new();
+    for (name, settings) in &config.bus {
+        let polled: Vec<_> = config.meter.iter().enumerate().filter_map(|(index, meter)| polled(name, index, meter, inputs)).collect();
+        if polled.is_empty() {
+            continue;
+        }
+        let attempts = u32::from(settings.attempts);
+        let reply = Duration::from_millis(settings.reply_timeout_ms);
+        let deadline = reply.saturating_add(Timing::BAUD_9600.settle).saturating_mul(attempts).saturating_add(Duration::from_millis(100));
+        let timing = Timing { reply, attempts: settings.attempts, deadline, ..Timing::BAUD_9600 };
+        let failed = |source| StartError::Port { bus: name.clone(), port: settings.port.clone(), source };
+        buses.push(Bus::open(&settings.port, timing, polled, metrics.bus.clone()).map_err(failed)?);
+    }
+    Ok(buses)
+}
+
+fn polled(name: &str, index: usize, meter: &Meter, inputs: &mpsc::Sender<Input>) -> Option<Polled> {
+    match &meter.device {
+        Device::Pzem004t { bus, address, poll_ms } if bus == name => Some(Polled {
+            address: Address::new(*address).ok()?,
+            every: Duration::from_millis(*poll_ms),
+            inbox: Inbox::new(index, inputs.clone()),
+        }),
+        Device::Pzem004t { .. } | Device::Supplied { .. } => None,
+    }
+}
+
+type Source = (Inbox, mpsc::Receiver<Observation>);
+
+fn sources(config: &Config, inputs: &mpsc::Sender<Input>, options: &mut Options) -> Result<Vec<Source>, StartError> {
+    let supplied = config.meter.iter().enumerate().filter(|(_, meter)| matches!(meter.device, Device::Supplied { .. }));
+    let sources = supplied.map(|(index, meter)| {
+        let samples = options.sources.remove(&meter.id).ok_or_else(|| StartError::NoSource(meter.id.clone()))?;
+        Ok((Inbox::new(index, inputs.clone()), samples))
+    });
+    sources.collect()
+}
+
+/// Hands a caller's samples on; the caller waits while the journal cannot keep up. What waits when told to stop is handed on, too.
+async fn forward(inbox: Inbox, mut samples: mpsc::Receiver<Observation>, stop: CancellationToken) {
+    loop {
+        let observation = tokio::select! {
+            biased;
+            observation = samples.recv() => observation,
+            () = stop.cancelled() => None,
+        };
+        let Some(Observation { at, channel, result }) = observation else { return };
+        inbox.tell(What::Sample { at, channel, result }).await;
+    }
+}
+
+async fn listener(config: &Config) -> Result<(Option<TcpListener>, Option<SocketAddr>), StartError> {
+    let Some(address) = config.health.listen else { return Ok((None, None)) };
+    let failed = |source| StartError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((Some(listener), Some(bound)))
+}
