@@ -66,6 +66,10 @@ pub struct ThroughRow {
     /// When the row was written: milliseconds since 1970-01-01 UTC.
     #[schemars(with = "i64")]
     pub updated_ms: UnixMillis,
+    /// Time of the meter's latest reading so far: live values never go back, whoever publishes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub latest_ms: Option<UnixMillis>,
 }
 
 /// The ledger counts as new from here on: meters give up the streams they have open and number what they still hold anew.

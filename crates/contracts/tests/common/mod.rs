@@ -76,7 +76,7 @@ pub fn events() -> Vec<EventRecord> {
 
 fn ledger() -> [LedgerRecord; 2] {
     [
-        LedgerRecord::Through(ThroughRow { meter: meter(), stream: STREAM, through: 42, updated_ms: RECEIVED }),
+        LedgerRecord::Through(ThroughRow { meter: meter(), stream: STREAM, through: 42, updated_ms: RECEIVED, latest_ms: Some(TIME) }),
         LedgerRecord::Incarnation(IncarnationRow { incarnation: 2, updated_ms: RECEIVED }),
     ]
 }
