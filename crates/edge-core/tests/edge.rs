@@ -182,6 +182,18 @@ fn a_register_that_goes_back_is_told_by_how_much() {
 }
 
 #[test]
+fn the_register_of_a_sample_that_can_not_be_is_not_believed() {
+    let mut meter = Meter::new();
+    meter.samples(2, &load(500.0));
+    meter.samples(1, &Sample::default());
+    meter.samples(2, &restless(1, 500.0));
+    let sent = meter.sent();
+    let flags = |record: &Record| if let Record::Reading(reading) = record { Some(reading.flags) } else { None };
+    assert!(sent.iter().filter_map(flags).any(|flags| flags.contains(Flags::REJECTED)));
+    assert!(!sent.iter().any(|record| matches!(record, Record::Event(Event { kind: EventKind::RegisterDecreased, .. }))), "{sent:?}");
+}
+
+#[test]
 fn registers_that_do_not_move_are_told_once() {
     let mut meter = Meter::new();
     meter.samples(100, &load(500.0));

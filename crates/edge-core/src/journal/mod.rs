@@ -76,7 +76,7 @@ pub struct Head {
     pub starts: u64,
     /// Highest incarnation of the head-end's ledger heard of; 0 for none yet.
     pub incarnation: u64,
-    /// The row without a number that counts what a full journal dropped.
+    /// The row that counts what a full journal dropped, until it has a number; it may be gone.
     pub gap: Option<RowId>,
 }
 

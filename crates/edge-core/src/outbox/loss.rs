@@ -156,6 +156,7 @@ impl Outbox {
         journal.replace(gap.id, &Record::Gap(all.gap(GapReason::JournalFull)), all.unclocked)
     }
 
+    /// A gap with a number does not grow any more.
     fn growing_gap<J: Journal>(&self, journal: &J) -> Result<Option<Row>, J::Error> {
         match self.head.gap {
             Some(id) => Ok(journal.row(id)?.filter(|row| row.place.is_none())),

@@ -128,21 +128,11 @@ impl Outbox {
             }
             seq = seq.saturating_add(1);
             journal.number(row.id, Place { stream: stream.id, seq })?;
-            self.numbered(row.id, journal)?;
         }
         if let Some(stream) = self.streams.last_mut() {
             stream.given = seq;
         }
         Ok(frame)
-    }
-
-    /// A gap with a number does not grow any more.
-    fn numbered<J: Journal>(&mut self, id: RowId, journal: &mut J) -> Result<(), J::Error> {
-        if self.head.gap == Some(id) {
-            self.head.gap = None;
-            journal.set_head(&self.head)?;
-        }
-        Ok(())
     }
 
     fn given(&self, stream: StreamId) -> Seq {

@@ -107,3 +107,48 @@ fn a_gap_that_could_not_be_committed_is_noted_again() {
     meter.push_readings(1);
     assert_eq!(gaps(&meter.drain()).iter().map(|gap| gap.count).sum::<u64>(), 2);
 }
+
+#[test]
+fn a_gap_of_rows_without_a_time_gets_its_times_when_utc_is_learnt() {
+    let mut meter = Meter::on(MemoryJournal::new(3), false);
+    for _ in 0..5 {
+        meter.ms += 1_000;
+        meter.push(&reading());
+    }
+    meter.commit();
+    let gap = meter.journal.rows().find(|row| matches!(row.record, Record::Gap(_))).unwrap();
+    assert_eq!((gap.unclocked, gaps(core::slice::from_ref(&gap.record))[0].from), (Some(1), UnixMillis(2_000)), "of the monotonic clock");
+    meter.utc = true;
+    meter.ms += 1_000;
+    meter.push(&reading());
+    meter.commit();
+    let expected = Gap { from: UnixMillis(NOON + 2_000), to: UnixMillis(NOON + 5_000), count: 4, reason: GapReason::JournalFull };
+    assert_eq!(gaps(&meter.drain()), [expected]);
+}
+
+#[test]
+fn losses_on_clocks_that_have_nothing_in_common_are_different_gaps() {
+    let mut meter = Meter::with_capacity(2);
+    meter.outbox.handle_disconnected();
+    meter.push_readings(3);
+    meter.utc = false;
+    meter.restart();
+    meter.push_readings(2);
+    meter.utc = true;
+    let mut counts: Vec<_> = gaps(&meter.drain()).iter().map(|gap| gap.count).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [2, 3]);
+}
+
+#[test]
+fn the_gap_that_counts_the_dropped_is_not_dropped_itself() {
+    let mut meter = Meter::with_capacity(1);
+    meter.push(&event(EventKind::Stuck));
+    meter.commit();
+    meter.poll().unwrap();
+    meter.push(&event(EventKind::Stuck));
+    let gap = meter.journal.head().unwrap().gap;
+    meter.push(&event(EventKind::Stuck));
+    assert_eq!(meter.journal.head().unwrap().gap, gap);
+    assert_eq!(meter.counters().events_dropped_full, 2);
+}
