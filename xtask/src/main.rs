@@ -1,10 +1,12 @@
 //! House rules as a program: what no compiler and no lint checks.
 //!
 //! `cargo xtask rules` reads the sources (a second); `cargo xtask tidy` does that and builds the pure crates for a processor without an
-//! operating system.
+//! operating system; `cargo xtask examples` runs the commands of the documents.
 
 mod bare_metal;
+mod compose;
 mod edges;
+mod examples;
 mod links;
 mod manifests;
 mod modules;
@@ -40,8 +42,9 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["rules"] => rules(),
         ["tidy"] => rules().and_then(|kept| Ok(kept & bare_metal::check()?)),
+        ["examples"] => examples::check(),
         _ => {
-            eprintln!("usage: cargo xtask rules | tidy");
+            eprintln!("usage: cargo xtask rules | tidy | examples");
             return ExitCode::from(2);
         }
     };
@@ -63,6 +66,7 @@ fn rules() -> anyhow::Result<bool> {
     complaints.extend(modules::check(&tree));
     complaints.extend(sources::check(&tree));
     complaints.extend(links::check(&tree));
+    complaints.extend(compose::check(&tree));
     complaints.sort();
     for complaint in &complaints {
         eprintln!("{complaint}");

@@ -3,6 +3,7 @@
 //! Everything listens on a free port of 127.0.0.1, keeps its data in a directory of its own and is gone when its value is dropped, or when
 //! the process that started it dies in whatever way. So tests run beside each other and leave nothing behind.
 
+pub mod broker;
 pub mod credentials;
 pub mod kafka;
 pub mod mosquitto;
@@ -11,6 +12,7 @@ mod process;
 pub mod proxy;
 pub mod wait;
 
+pub use broker::Broker;
 pub use credentials::{Credentials, Identity};
 pub use kafka::{Kafka, KafkaHandle};
 pub use mosquitto::Mosquitto;
