@@ -48,11 +48,16 @@ pub struct Limits {
     pub dead_letter_interval_ms: i64,
 }
 
+impl Limits {
+    /// The usual [`Limits::batch_dead_letter_bytes_max`]: 64 of the longest frames.
+    pub const DEAD_LETTER_BYTES_MAX: usize = 256 * 1024;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             batch_records_max: 4_000,
-            batch_dead_letter_bytes_max: 256 * 1024,
+            batch_dead_letter_bytes_max: Self::DEAD_LETTER_BYTES_MAX,
             streams_max: 1_000_000,
             answer_interval_ms: 1_000,
             dead_letter_interval_ms: 10_000,

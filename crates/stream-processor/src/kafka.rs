@@ -1,0 +1,215 @@
+//! Kafka's clients as this program sets them up, and what their errors mean for it.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+
+use crate::config;
+
+/// Consumer group of the processors, without the prefix; its members share the ledger's partitions.
+const GROUP: &str = "ferraris-ingest";
+
+/// Why the Kafka settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaSetupError {
+    /// The user's options set what this program must set itself.
+    #[error("kafka.options sets {0:?}, which this program sets itself; remove it")]
+    Reserved(String),
+    /// librdkafka refuses a setting.
+    #[error("kafka settings: {0}; correct kafka.options")]
+    Client(#[from] KafkaError),
+}
+
+/// Settings that decide whether records are lost or doubled.
+const RESERVED: [&str; 14] = [
+    "bootstrap.servers",
+    "group.id",
+    "transactional.id",
+    "enable.idempotence",
+    "acks",
+    "request.required.acks",
+    "isolation.level",
+    "enable.auto.commit",
+    "auto.offset.reset",
+    "enable.partition.eof",
+    "partitioner",
+    "transaction.timeout.ms",
+    "message.timeout.ms",
+    "partition.assignment.strategy",
+];
+
+/// Makes clients of one Kafka.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    base: ClientConfig,
+    prefix: String,
+    session_timeout_ms: u32,
+    transaction_timeout_ms: u32,
+    /// Longest wait for one answer.
+    pub request_timeout: Duration,
+}
+
+impl Clients {
+    /// For the Kafka that the configuration names. Nothing is connected yet.
+    pub fn new(config: &config::Kafka) -> Result<Self, KafkaSetupError> {
+        if let Some(reserved) = config.options.keys().find(|key| RESERVED.contains(&key.as_str())) {
+            return Err(KafkaSetupError::Reserved(reserved.clone()));
+        }
+        let mut base = ClientConfig::new();
+        base.set("bootstrap.servers", &config.bootstrap_servers)
+            .set("client.id", "ferraris-processor")
+            // The defaults (100 ms to 10 s) are longer than what a session or a test waits for.
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("socket.nagle.disable", "true");
+        for (key, value) in &config.options {
+            base.set(key, value);
+        }
+        base.create_native_config()?;
+        Ok(Self {
+            base,
+            prefix: config.topic_prefix.clone(),
+            session_timeout_ms: config.session_timeout_ms,
+            transaction_timeout_ms: config.transaction_timeout_ms,
+            request_timeout: config.request_timeout(),
+        })
+    }
+
+    /// For administration.
+    pub fn admin(&self) -> ClientConfig {
+        self.base.clone()
+    }
+
+    /// The group member that partitions are assigned to. It reads nothing.
+    pub fn member(&self) -> ClientConfig {
+        let session = self.session_timeout_ms;
+        let mut config = self.base.clone();
+        config
+            .set("group.id", format!("{}{GROUP}", self.prefix))
+            .set("session.timeout.ms", session.to_string())
+            .set("heartbeat.interval.ms", (session / 4).clamp(100, 3_000).to_string())
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "latest");
+        config
+    }
+
+    /// A reader of committed records that is in no group.
+    pub fn reader(&self) -> ClientConfig {
+        let mut config = self.base.clone();
+        // librdkafka wants a group's name from everyone who reads; nobody joins this one.
+        config
+            .set("group.id", format!("{}{GROUP}-reader", self.prefix))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest")
+            // An empty answer at the end of a partition is what a reader waits for.
+            .set("fetch.wait.max.ms", "10");
+        config
+    }
+
+    /// The transactional producer of a partition. Its name is the fence: only the last one opened can commit.
+    pub fn transactional(&self, partition: i32) -> ClientConfig {
+        let mut config = self.base.clone();
+        config
+            .set("transactional.id", format!("{}{GROUP}-{partition}", self.prefix))
+            .set("transaction.timeout.ms", self.transaction_timeout_ms.to_string())
+            .set("message.timeout.ms", self.transaction_timeout_ms.to_string())
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            // Whole batches are handed over at once, so there is nothing to linger for.
+            .set("linger.ms", "0");
+        config
+    }
+
+    /// The producer of values that may be repeated or behind.
+    pub fn plain(&self) -> ClientConfig {
+        let mut config = self.base.clone();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", self.transaction_timeout_ms.to_string())
+            .set("queue.buffering.max.messages", "20000")
+            .set("linger.ms", "20");
+        config
+    }
+
+    /// A topic's name in this installation.
+    pub fn topic(&self, topic: &contracts::topics::KafkaTopic) -> String {
+        topic.name_with(&self.prefix)
+    }
+}
+
+/// Sends librdkafka's words to the log. Losing a connection is its everyday business, so that is no error here.
+#[derive(Clone, Copy, Debug)]
+pub struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason);
+    }
+}
+
+/// See [`Context`].
+pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(target: "librdkafka", facility, message);
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, message),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            tracing::debug!(target: "librdkafka", facility, message);
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    // A transaction with a record that was not delivered can't be committed: the commit tells.
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            tracing::debug!(target: "librdkafka", %error, "record not delivered");
+        }
+    }
+}
+
+/// What to do about an error of a transactional producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is decided: the same call again.
+    Retry,
+    /// The transaction can only be aborted.
+    Abort,
+    /// Somebody else opened this partition's producer, or the broker gave this one up.
+    Fenced,
+    /// This producer is of no use any longer, and the transaction's fate is unknown.
+    Broken,
+}
+
+/// Sorts an error of a transactional call.
+pub fn verdict(error: &KafkaError) -> Verdict {
+    match error {
+        KafkaError::Transaction(inner) if inner.is_retriable() => Verdict::Retry,
+        KafkaError::Transaction(inner) if inner.txn_requires_abort() => Verdict::Abort,
+        KafkaError::Transaction(inner) if is_fence(inner.code()) => Verdict::Fenced,
+        // The wait before a commit timed out; the commit has not begun.
+        KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut) => Verdict::Retry,
+        _ => Verdict::Broken,
+    }
+}
+
+fn is_fence(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)
+}

@@ -1,0 +1,233 @@
+//! The connections to the MQTT brokers: frames in, acknowledgements and live values out.
+//!
+//! What MQTT itself acknowledges means nothing here: a frame that is lost between broker and worker comes again, because only the commit
+//! answers it. So sessions are clean, and publishing is QoS 0. A link subscribes to the shards of the partitions that take frames, and to
+//! nothing else.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::{LiveValue, ReadingRecord};
+use measure::MeterId;
+use rumqttc::{
+    AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
+};
+use tokio::sync::watch;
+use wire::ack::Ack;
+use wire::frame::FRAME_LEN_MAX;
+use wire::topic::{Shard, Topic, up_filter};
+
+use crate::config::{Mqtt, Server};
+use crate::metrics::{Dropped, Metrics, Unsent};
+use crate::routes::{Frame, Routes};
+use crate::tls::{self, TlsError};
+
+/// Requests that wait for a connection; more are given up.
+const REQUESTS_MAX: usize = 4_096;
+/// Longest packet accepted: a frame with its topic, with room to tell that something longer is no frame.
+const PACKET_LEN_MAX: usize = 4 * FRAME_LEN_MAX;
+/// How long a frame waits for room in a partition's queue before the link goes on with other partitions.
+const QUEUE_WAIT: Duration = Duration::from_millis(50);
+
+/// The sending side of all links.
+#[derive(Clone)]
+pub struct Links(Vec<AsyncClient>);
+
+/// The receiving side of one link.
+pub struct Link {
+    number: usize,
+    server: Server,
+    client: AsyncClient,
+    eventloop: EventLoop,
+    backoff: Backoff,
+    /// Counts connections; 0 while there is none.
+    connection: watch::Sender<u64>,
+}
+
+/// One link per server of the configuration. Nothing is connected yet.
+pub fn links(config: &Mqtt) -> Result<(Links, Vec<Link>), TlsError> {
+    let tls = if config.servers.iter().any(|server| server.tls) { Some(tls::client(config)?) } else { None };
+    let links: Vec<Link> = config
+        .servers
+        .iter()
+        .enumerate()
+        .map(|(number, server)| {
+            let mut options = MqttOptions::new(&config.client_id, &server.host, server.port);
+            options.set_clean_session(true).set_keep_alive(config.keep_alive()).set_max_packet_size(PACKET_LEN_MAX, PACKET_LEN_MAX);
+            options.set_pending_throttle(Duration::ZERO);
+            if let Some(tls) = tls.as_ref().filter(|_| server.tls) {
+                options.set_transport(Transport::Tls(TlsConfiguration::Rustls(Arc::clone(tls))));
+            }
+            let (client, mut eventloop) = AsyncClient::new(options, REQUESTS_MAX);
+            eventloop.network_options.set_tcp_nodelay(true);
+            let backoff = Backoff { min_ms: config.reconnect_min_ms, max_ms: config.reconnect_max_ms, next_ms: config.reconnect_min_ms };
+            Link { number, server: server.clone(), client, eventloop, backoff, connection: watch::Sender::new(0) }
+        })
+        .collect();
+    Ok((Links(links.iter().map(|link| link.client.clone()).collect()), links))
+}
+
+impl Links {
+    /// Sends an acknowledgement by the link that the frame came by.
+    pub fn ack(&self, link: usize, meter: &MeterId, ack: &Ack, metrics: &Metrics) {
+        let topic = Topic::down(meter).to_string();
+        let sent = self.0.get(link).is_some_and(|client| client.try_publish(topic, QoS::AtMostOnce, false, ack.encode().to_vec()).is_ok());
+        if sent {
+            metrics.acks_sent.inc();
+        } else {
+            metrics.unsent(Unsent::Ack);
+        }
+    }
+
+    /// Publishes a live value on every broker; false if one of them did not take it.
+    pub fn live(&self, reading: &ReadingRecord) -> bool {
+        let Ok(value) = serde_json::to_vec(&LiveValue::from(reading)) else { return false };
+        let topic = Topic::Live { meter: reading.meter.clone() }.to_string();
+        let send = |client: &AsyncClient| client.try_publish(topic.clone(), QoS::AtMostOnce, true, value.clone()).is_ok();
+        self.0.iter().filter(|client| !send(client)).count() == 0
+    }
+
+    /// Says goodbye, after everything that was sent before.
+    pub async fn disconnect(&self) {
+        for client in &self.0 {
+            // Fails only if the link is gone, which is what is wanted.
+            let _ = client.disconnect().await;
+        }
+    }
+}
+
+impl Link {
+    /// Keeps the connection up and hands frames to `routes` until the link is disconnected on purpose or the task is aborted.
+    pub async fn run(mut self, routes: Arc<Routes>, metrics: Metrics) {
+        let subscriber = subscribe(self.client.clone(), Arc::clone(&routes), self.connection.subscribe());
+        tokio::select! {
+            () = subscriber => {}
+            () = self.receive(&routes, &metrics) => {}
+        }
+    }
+
+    async fn receive(&mut self, routes: &Routes, metrics: &Metrics) {
+        let mut connections = 0_u64;
+        let mut blocked = BTreeSet::new();
+        loop {
+            let problem = match self.eventloop.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                    tracing::info!(server = %self.server, "connected");
+                    metrics.brokers_connected.inc();
+                    connections = connections.saturating_add(1);
+                    self.connection.send_replace(connections);
+                    continue;
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) => {
+                    metrics.frames_received.inc();
+                    route(self.number, &publish, routes, &mut blocked, metrics).await;
+                    continue;
+                }
+                Ok(Event::Incoming(Packet::SubAck(answer))) if !answer.return_codes.contains(&SubscribeReasonCode::Failure) => {
+                    self.backoff.reset();
+                    continue;
+                }
+                Ok(Event::Incoming(Packet::SubAck(_))) => {
+                    self.eventloop.clean();
+                    "it refuses the subscription to meters' frames; is the certificate's role service, and the access list right?"
+                        .to_owned()
+                }
+                Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => return,
+                Ok(_) => continue,
+                Err(error) => error.to_string(),
+            };
+            if self.connection.send_replace(0) > 0 {
+                metrics.brokers_connected.dec();
+            }
+            let pause = self.backoff.next();
+            tracing::warn!(server = %self.server, problem, retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "no connection");
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Hands a frame to its partition's queue. While that is full, frames of the partition are dropped without waiting.
+async fn route(link: usize, publish: &Publish, routes: &Routes, blocked: &mut BTreeSet<i32>, metrics: &Metrics) {
+    let Ok(Topic::Up { meter, .. }) = publish.topic.parse() else {
+        metrics.dropped(Dropped::BadTopic);
+        return;
+    };
+    let Some((partition, queue)) = routes.queue(&meter) else {
+        metrics.dropped(Dropped::NotOwned);
+        return;
+    };
+    // Copied, because the payload is a slice of a larger read buffer and would keep all of it.
+    let frame = Frame { meter, payload: publish.payload.to_vec(), link };
+    let frame = match queue.try_send(frame) {
+        Ok(()) => {
+            blocked.remove(&partition);
+            return;
+        }
+        Err(flume::TrySendError::Full(frame)) if !blocked.contains(&partition) => frame,
+        Err(flume::TrySendError::Full(_)) => {
+            metrics.dropped(Dropped::QueueFull);
+            return;
+        }
+        Err(flume::TrySendError::Disconnected(_)) => {
+            metrics.dropped(Dropped::NotOwned);
+            return;
+        }
+    };
+    if !matches!(tokio::time::timeout(QUEUE_WAIT, queue.send_async(frame)).await, Ok(Ok(()))) {
+        blocked.insert(partition);
+        metrics.dropped(Dropped::QueueFull);
+    }
+}
+
+/// Keeps the subscriptions of each connection equal to the shards of the partitions that take frames.
+async fn subscribe(client: AsyncClient, routes: Arc<Routes>, mut connection: watch::Receiver<u64>) {
+    let mut owned = routes.owned();
+    let (mut subscribed, mut of_connection) = (BTreeSet::new(), 0);
+    loop {
+        let current = *connection.borrow_and_update();
+        if current != of_connection {
+            subscribed.clear();
+            of_connection = current;
+        }
+        let wanted = routes.shards(&owned.borrow_and_update());
+        if current > 0 && change(&client, &subscribed, &wanted).await.is_ok() {
+            subscribed = wanted;
+        }
+        let changed = tokio::select! {
+            changed = owned.changed() => changed,
+            changed = connection.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+async fn change(client: &AsyncClient, subscribed: &BTreeSet<Shard>, wanted: &BTreeSet<Shard>) -> Result<(), rumqttc::ClientError> {
+    let filter = |shard: &Shard| up_filter(*shard).to_string();
+    for shard in subscribed.difference(wanted) {
+        client.unsubscribe(filter(shard)).await?;
+    }
+    let new: Vec<_> = wanted.difference(subscribed).map(|shard| SubscribeFilter::new(filter(shard), QoS::AtLeastOnce)).collect();
+    if new.is_empty() { Ok(()) } else { client.subscribe_many(new).await }
+}
+
+/// Doubling pauses with full jitter, so that a fleet of clients does not come back at once.
+struct Backoff {
+    min_ms: u64,
+    max_ms: u64,
+    next_ms: u64,
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let ceiling = self.next_ms.clamp(1, self.max_ms.max(1));
+        self.next_ms = ceiling.saturating_mul(2);
+        Duration::from_millis(rand::random_range(ceiling.div_ceil(2)..=ceiling))
+    }
+
+    const fn reset(&mut self) {
+        self.next_ms = self.min_ms;
+    }
+}

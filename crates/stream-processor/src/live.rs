@@ -1,0 +1,134 @@
+//! Which reading of a meter is shown, and when: the latest by its own time, not too often, never an older one.
+
+use std::collections::{BTreeMap, HashMap};
+
+use contracts::ReadingRecord;
+use measure::{MeterId, UnixMillis};
+
+/// How far a meter's clock may be ahead of ours.
+const AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
+
+/// The live values of one partition's meters.
+///
+/// [`Live::restore`] what the ledger knows, [`Live::offer`] each committed reading, [`Live::take_due`] when [`Live::next_due`] has come.
+#[derive(Debug)]
+pub struct Live {
+    interval_ms: i64,
+    latest: HashMap<MeterId, UnixMillis>,
+    shown: HashMap<MeterId, UnixMillis>,
+    waiting: BTreeMap<MeterId, ReadingRecord>,
+}
+
+impl Live {
+    /// Shows each meter at most once in `interval_ms`.
+    pub fn new(interval_ms: i64) -> Self {
+        Self { interval_ms, latest: HashMap::new(), shown: HashMap::new(), waiting: BTreeMap::new() }
+    }
+
+    /// The latest reading of the meter so far had this time.
+    pub fn restore(&mut self, meter: &MeterId, latest: UnixMillis) {
+        let known = self.latest.entry(meter.clone()).or_insert(latest);
+        *known = (*known).max(latest);
+    }
+
+    /// Time of the meter's latest reading so far.
+    pub fn latest(&self, meter: &MeterId) -> Option<UnixMillis> {
+        self.latest.get(meter).copied()
+    }
+
+    /// A reading is committed. Of two with the same time (channels of one meter) the later one offered is shown.
+    /// One from the future is not: nothing could follow it.
+    pub fn offer(&mut self, reading: ReadingRecord) {
+        if !Self::is_shown(&reading) || self.latest(&reading.meter).is_some_and(|latest| reading.time_ms < latest) {
+            return;
+        }
+        self.latest.insert(reading.meter.clone(), reading.time_ms);
+        self.waiting.insert(reading.meter.clone(), reading);
+    }
+
+    /// Whether a reading's time can be believed.
+    pub fn is_shown(reading: &ReadingRecord) -> bool {
+        reading.time_ms.millis_since(reading.received_ms) <= AHEAD_MS_MAX
+    }
+
+    /// When something is to be shown; `None` while nothing waits. May lie in the past.
+    pub fn next_due(&self) -> Option<UnixMillis> {
+        self.waiting.keys().map(|meter| self.due(meter)).min()
+    }
+
+    /// What is to be shown now.
+    pub fn take_due(&mut self, now: UnixMillis) -> Vec<ReadingRecord> {
+        // A clock that was set back makes a value due rather than holding it back for as long.
+        let held_back =
+            |meter: &MeterId| self.shown.get(meter).is_some_and(|shown| (0..self.interval_ms).contains(&now.millis_since(*shown)));
+        let due: Vec<MeterId> = self.waiting.keys().filter(|meter| !held_back(meter)).cloned().collect();
+        due.into_iter()
+            .filter_map(|meter| {
+                self.shown.insert(meter.clone(), now);
+                self.waiting.remove(&meter)
+            })
+            .collect()
+    }
+
+    fn due(&self, meter: &MeterId) -> UnixMillis {
+        self.shown.get(meter).map_or(UnixMillis::default(), |shown| shown.saturating_add(self.interval_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use measure::{Reading, StreamId, Watts};
+
+    use super::*;
+
+    fn reading(meter: &str, time: i64, watts: i32) -> ReadingRecord {
+        let reading = Reading { time: UnixMillis(time), active_power: Watts::from_deciwatts(watts), ..Reading::default() };
+        ReadingRecord::new(&meter.parse().unwrap(), StreamId(1), 1, UnixMillis(0), &reading)
+    }
+
+    fn shown(live: &mut Live, now: i64) -> Vec<(String, i64)> {
+        live.take_due(UnixMillis(now)).into_iter().map(|it| (it.meter.to_string(), it.time_ms.0)).collect()
+    }
+
+    #[test]
+    fn a_meter_is_shown_once_a_second_and_its_last_value_is_not_lost() {
+        let mut live = Live::new(1_000);
+        live.offer(reading("M1", 100, 1));
+        assert_eq!(shown(&mut live, 5_000), [("M1".into(), 100)]);
+        live.offer(reading("M1", 200, 2));
+        live.offer(reading("M1", 300, 3));
+        assert_eq!(shown(&mut live, 5_999), []);
+        assert_eq!(live.next_due(), Some(UnixMillis(6_000)));
+        assert_eq!(shown(&mut live, 6_000), [("M1".into(), 300)]);
+        assert_eq!(live.next_due(), None);
+    }
+
+    #[test]
+    fn an_older_reading_is_never_shown() {
+        let mut live = Live::new(1_000);
+        live.restore(&"M1".parse().unwrap(), UnixMillis(500));
+        live.restore(&"M1".parse().unwrap(), UnixMillis(400));
+        live.offer(reading("M1", 499, 1));
+        assert_eq!(shown(&mut live, 10_000), []);
+        live.offer(reading("M1", 501, 1));
+        live.offer(reading("M1", 500, 2));
+        assert_eq!(shown(&mut live, 10_000), [("M1".into(), 501)]);
+    }
+
+    #[test]
+    fn a_reading_from_the_future_does_not_stop_the_display() {
+        let mut live = Live::new(1_000);
+        live.offer(reading("M1", AHEAD_MS_MAX + 1, 1));
+        live.offer(reading("M1", 7, 1));
+        assert_eq!(shown(&mut live, 10), [("M1".into(), 7)]);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_hold_values_back() {
+        let mut live = Live::new(1_000);
+        live.offer(reading("M1", 1, 1));
+        shown(&mut live, 1_000_000);
+        live.offer(reading("M1", 2, 1));
+        assert_eq!(shown(&mut live, 10), [("M1".into(), 2)]);
+    }
+}

@@ -1,0 +1,169 @@
+//! What this instance counts. One registry per instance; no label names a meter.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Why a frame left nothing in Kafka, or left it in the dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Dropped {
+    /// On a topic that holds no frames, or of another meter's shard.
+    BadTopic,
+    /// Its partition is not, or not yet, this instance's.
+    NotOwned,
+    /// Its partition's queue was full.
+    QueueFull,
+    /// It waited for a transaction that failed.
+    TransactionFailed,
+    /// All of it was there already.
+    Repeated,
+    /// Something before it is missing.
+    Hole,
+    /// Checksum or header is bad.
+    BadFrame,
+    /// Its body can't be read; it is in the dead letters.
+    BadBody,
+    /// Too many streams.
+    StreamsFull,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Ended {
+    /// In Kafka.
+    Committed,
+    /// Certainly not in Kafka.
+    Aborted,
+    /// Another instance had opened the partition's producer.
+    Fenced,
+    /// Nobody knows before the ledger is read.
+    Unknown,
+}
+
+/// What could not be sent, and is not missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Unsent {
+    /// An acknowledgement; the meter asks again.
+    Ack,
+    /// A live value on MQTT; the next one follows.
+    Live,
+    /// A record of `meter.latest.v1`; the next one follows.
+    Latest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: Dropped,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: Ended,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct What {
+    what: Unsent,
+}
+
+/// Counters and gauges; cheap to clone.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the registry holds a help text for each")]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    pub frames_received: Counter,
+    pub records_accepted: Counter,
+    pub records_committed: Counter,
+    pub acks_sent: Counter,
+    pub dead_letters: Counter,
+    pub transaction_seconds: Histogram,
+    pub rebuild_seconds: Histogram,
+    pub partitions_owned: Gauge,
+    pub brokers_connected: Gauge,
+    pub streams: Gauge,
+    frames_dropped: Family<Reason, Counter>,
+    transactions: Family<Outcome, Counter>,
+    unsent: Family<What, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut it = Self {
+            registry: Arc::default(),
+            frames_received: Counter::default(),
+            records_accepted: Counter::default(),
+            records_committed: Counter::default(),
+            acks_sent: Counter::default(),
+            dead_letters: Counter::default(),
+            transaction_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            rebuild_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
+            partitions_owned: Gauge::default(),
+            brokers_connected: Gauge::default(),
+            streams: Gauge::default(),
+            frames_dropped: Family::default(),
+            transactions: Family::default(),
+            unsent: Family::default(),
+        };
+        let mut registry = Registry::with_prefix("ferraris_processor");
+        registry.register("frames_received", "Frames taken from MQTT", it.frames_received.clone());
+        registry.register("frames_dropped", "Frames that left nothing in Kafka, or only a dead letter", it.frames_dropped.clone());
+        registry.register("records_accepted", "Records that joined a transaction", it.records_accepted.clone());
+        registry.register("records_committed", "Records in Kafka", it.records_committed.clone());
+        registry.register("acks_sent", "Acknowledgements handed to a broker", it.acks_sent.clone());
+        registry.register("dead_letters", "Frames kept aside in the dead letters", it.dead_letters.clone());
+        registry.register("transactions", "Transactions by how they ended", it.transactions.clone());
+        registry.register("unsent", "Messages given up because a queue was full", it.unsent.clone());
+        registry.register_with_unit("transaction", "From begin to commit", Unit::Seconds, it.transaction_seconds.clone());
+        registry.register_with_unit("rebuild", "From assignment to readiness", Unit::Seconds, it.rebuild_seconds.clone());
+        registry.register("partitions_owned", "Partitions that frames are taken for", it.partitions_owned.clone());
+        registry.register("brokers_connected", "Connections to MQTT brokers", it.brokers_connected.clone());
+        registry.register("streams", "Streams remembered", it.streams.clone());
+        it.registry = Arc::new(registry);
+        it
+    }
+
+    /// A frame was dropped.
+    pub fn dropped(&self, reason: Dropped) {
+        self.frames_dropped.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Frames dropped for a reason so far.
+    pub fn dropped_count(&self, reason: Dropped) -> u64 {
+        self.frames_dropped.get_or_create(&Reason { reason }).get()
+    }
+
+    /// A transaction ended.
+    pub fn ended(&self, outcome: Ended) {
+        self.transactions.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Transactions that ended so, so far.
+    pub fn ended_count(&self, outcome: Ended) -> u64 {
+        self.transactions.get_or_create(&Outcome { outcome }).get()
+    }
+
+    /// Something was given up.
+    pub fn unsent(&self, what: Unsent) {
+        self.unsent.get_or_create(&What { what }).inc();
+    }
+
+    /// Everything in the OpenMetrics text format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}

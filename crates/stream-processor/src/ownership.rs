@@ -1,0 +1,206 @@
+//! Which partitions are this instance's: membership in the consumer group on the ledger topic.
+//!
+//! A thread of its own polls the group, because librdkafka calls back from there when partitions come and go. A partition that comes gets
+//! a [`worker`](crate::worker). When it goes, the callback stops the worker in reverse order (route closed, so that frames end; what is
+//! accepted committed and acknowledged, or aborted; producer dropped) and returns only then: the group gives the partition to nobody
+//! before. Should the callback come too late, the next owner's producer has fenced ours, and nothing is written twice.
+//!
+//! Assignment is cooperative: with several instances only partitions that move are stopped, and each stop costs a rebuild. The code
+//! would be the same with the eager protocol, which stops all of them whenever anybody comes or goes.
+//!
+//! A worker that loses its partition otherwise (fenced, aborted, fate unknown) ends the membership: the instance leaves the group, drops
+//! everything and joins anew, so that producers are opened by assignment only. Two instances never fence each other in turns.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+
+use crate::kafka;
+use crate::ledger::LedgerError;
+use crate::transaction::Stop;
+use crate::worker::{Lost, Shared, work};
+
+/// How often the group is asked for news, and how fast a request to end is seen.
+const POLL: Duration = Duration::from_millis(100);
+/// A membership that lasted this long counts as sound: the next one after it begins without a pause.
+const SOUND: Duration = Duration::from_secs(60);
+/// Longest pause before joining again, in ms.
+const PAUSE_MAX_MS: u64 = 10_000;
+
+/// How a membership is to end.
+#[derive(Debug, Default)]
+pub struct Ending {
+    requested: AtomicBool,
+    fatal: OnceLock<String>,
+}
+
+impl Ending {
+    /// Asks to leave the group for good.
+    pub fn request(&self) {
+        self.requested.store(true, Ordering::Release);
+    }
+
+    /// Why it ended without being asked to: something that only a person can put right.
+    pub fn fatal(&self) -> Option<&str> {
+        self.fatal.get().map(String::as_str)
+    }
+
+    fn is_over(&self) -> bool {
+        self.requested.load(Ordering::Acquire) || self.fatal.get().is_some()
+    }
+}
+
+/// Joins the group, again and again, until the end is requested. Returns with everything committed or aborted and the group left.
+pub fn run(shared: &Arc<Shared>, ending: &Arc<Ending>, revoke_timeout: Duration) {
+    let mut pause_ms = 0_u64;
+    while !ending.is_over() {
+        let start = Instant::now();
+        if let Err(error) = membership(shared, ending, revoke_timeout) {
+            tracing::warn!(%error, "no membership in the group");
+        }
+        pause_ms = if start.elapsed() > SOUND { 0 } else { pause_ms.saturating_mul(2).clamp(250, PAUSE_MAX_MS) };
+        let until = Instant::now().checked_add(Duration::from_millis(rand::random_range(pause_ms / 2..=pause_ms)));
+        while !ending.is_over() && until.is_some_and(|until| Instant::now() < until) {
+            thread::sleep(POLL.min(Duration::from_millis(pause_ms)));
+        }
+    }
+}
+
+/// One membership, until it is over, a worker has lost its partition, or the client is broken.
+fn membership(shared: &Arc<Shared>, ending: &Arc<Ending>, revoke_timeout: Duration) -> Result<(), KafkaError> {
+    let lost = Arc::new(AtomicBool::new(false));
+    let member = Member {
+        shared: Arc::clone(shared),
+        ending: Arc::clone(ending),
+        lost: Arc::clone(&lost),
+        revoke_timeout,
+        workers: Mutex::default(),
+    };
+    let consumer: BaseConsumer<Member> = shared.clients.member().create_with_context(member)?;
+    let topic = shared.clients.topic(&contracts::topics::LEDGER);
+    consumer.subscribe(&[&topic])?;
+    let mut result = Ok(());
+    while !ending.is_over() && !lost.load(Ordering::Acquire) && result.is_ok() {
+        // Partitions are paused, so all that comes is errors; the client gets over most of them by itself.
+        if let Some(Err(error)) = consumer.poll(POLL) {
+            tracing::debug!(%error, "group");
+            if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+                result = Err(error);
+            }
+        }
+    }
+    let context = Arc::clone(consumer.context());
+    // Leaves the group, by way of the callback.
+    drop(consumer);
+    context.stop(None);
+    result
+}
+
+struct Member {
+    shared: Arc<Shared>,
+    ending: Arc<Ending>,
+    lost: Arc<AtomicBool>,
+    revoke_timeout: Duration,
+    workers: Mutex<BTreeMap<i32, Worker>>,
+}
+
+struct Worker {
+    stop: Arc<Stop>,
+    thread: JoinHandle<()>,
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason);
+    }
+}
+
+impl ConsumerContext for Member {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Revoke(partitions) => self.stop(Some(partitions)),
+            Rebalance::Error(error) => {
+                tracing::warn!(%error, "rebalance failed");
+                self.stop(None);
+            }
+            Rebalance::Assign(_) => {}
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Assign(partitions) = rebalance else { return };
+        // The member stands for ownership only; workers read the ledger by clients of their own.
+        if let Err(error) = consumer.pause(partitions) {
+            tracing::debug!(%error, "pausing the ledger");
+        }
+        for partition in numbers(partitions) {
+            self.start(partition);
+        }
+    }
+}
+
+impl Member {
+    fn start(&self, partition: i32) {
+        let stop = Arc::new(Stop::default());
+        let (shared, ending, lost) = (Arc::clone(&self.shared), Arc::clone(&self.ending), Arc::clone(&self.lost));
+        let thread = thread::Builder::new().name(format!("partition-{partition}")).spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                tracing::info!(partition, "partition assigned");
+                let Err(why) = work(&shared, partition, &stop) else { return };
+                if let Lost::Ledger(error @ (LedgerError::Misplaced { .. } | LedgerError::Row { .. })) = &why {
+                    tracing::error!(partition, %error, "the ledger must not be used");
+                    let _ = ending.fatal.set(error.to_string());
+                }
+                tracing::warn!(partition, %why, "partition lost");
+                lost.store(true, Ordering::Release);
+            }
+        });
+        match thread {
+            Ok(thread) => {
+                self.workers.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, Worker { stop, thread });
+            }
+            Err(error) => {
+                tracing::error!(partition, %error, "no thread for the partition");
+                self.lost.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Stops the workers of some partitions, or of all, side by side, and waits for them.
+    fn stop(&self, partitions: Option<&TopicPartitionList>) {
+        let stopping: Vec<(i32, Worker)> = {
+            let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+            let which: Vec<i32> = partitions.map_or_else(|| workers.keys().copied().collect(), |list| numbers(list).collect());
+            which.into_iter().filter_map(|partition| workers.remove_entry(&partition)).collect()
+        };
+        let now = Instant::now();
+        let deadline = now.checked_add(self.revoke_timeout).unwrap_or(now);
+        for (partition, worker) in &stopping {
+            worker.stop.request(deadline);
+            self.shared.routes.close(*partition);
+        }
+        for (partition, worker) in stopping {
+            if worker.thread.join().is_err() {
+                tracing::error!(partition, "worker panicked");
+            }
+            tracing::info!(partition, "partition given up");
+        }
+    }
+}
+
+fn numbers(list: &TopicPartitionList) -> impl Iterator<Item = i32> {
+    list.elements().into_iter().map(|element| element.partition()).collect::<Vec<_>>().into_iter()
+}

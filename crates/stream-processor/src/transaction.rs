@@ -1,0 +1,149 @@
+//! One partition's transactional producer.
+//!
+//! Whatever is not certainly committed counts as lost here: the caller gives the partition up and gets it back, from this or another
+//! instance, by a new assignment of the group. Three reasons against going on in place:
+//! - Opening the producer again (`init_transactions`) fences whoever holds the partition by then. Only the group may grant that.
+//! - Reading the ledger without opening the producer again may miss rows: Kafka answers a commit before its markers are in every
+//!   partition's log, and a reader of committed records stops in front of them. `init_transactions` waits for the markers.
+//! - It happens when Kafka itself is in trouble, where a second way of recovery would be the untested one.
+//!
+//! The price is that this instance's other partitions pause for a rebalance, about a second. What merely takes long is not lost: calls
+//! that time out are repeated, and a commit repeated by the same producer is the same commit.
+
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use crate::kafka::{Clients, Context, Verdict, verdict};
+use crate::records::Outgoing;
+
+/// Longest wait within one call, so that a request to stop is seen.
+const STEP: Duration = Duration::from_millis(500);
+/// How often the producer is asked whether everything is delivered.
+///
+/// `flush` and the commit would ask, but only every 100 ms; a transaction takes 3.
+const DELIVERY_POLL: Duration = Duration::from_micros(200);
+
+/// A request to stop, with the instant until which work may still be finished.
+#[derive(Debug, Default)]
+pub struct Stop(OnceLock<Instant>);
+
+impl Stop {
+    /// Asks to stop; only the first request counts.
+    pub fn request(&self, deadline: Instant) {
+        let _ = self.0.set(deadline);
+    }
+
+    /// Whether to stop.
+    pub fn requested(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// Whether the time for finishing is over.
+    pub fn expired(&self) -> bool {
+        self.0.get().is_some_and(|deadline| Instant::now() >= *deadline)
+    }
+}
+
+/// Why a transaction is not known to be committed. The partition must be given up.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// A record has no JSON form; nothing was handed to Kafka.
+    #[error("record has no JSON form: {0}")]
+    Encode(#[from] serde_json::Error),
+    /// It is certainly not in Kafka.
+    #[error("transaction aborted: {0}")]
+    Aborted(KafkaError),
+    /// Another instance has opened this partition's producer.
+    #[error("fenced: {0}")]
+    Fenced(KafkaError),
+    /// Nobody knows before the ledger is read.
+    #[error("fate unknown: {0}")]
+    Unknown(KafkaError),
+}
+
+/// The producer of a partition; see the module.
+pub struct Transactor {
+    producer: ThreadedProducer<Context>,
+    partition: i32,
+}
+
+impl Transactor {
+    /// Opens the producer: from now on every earlier one of this partition is fenced, and their transactions are decided.
+    pub fn open(clients: &Clients, partition: i32, stop: &Stop) -> Result<Self, Failed> {
+        let producer = clients.transactional(partition).create_with_context(Context).map_err(Failed::Unknown)?;
+        let it = Self { producer, partition };
+        it.repeat(|producer| producer.init_transactions(STEP), || stop.requested())?;
+        Ok(it)
+    }
+
+    /// Hands `records` to Kafka in one transaction, up to the commit.
+    pub fn write(&self, records: &[Outgoing<'_>], stop: &Stop) -> Result<(), Failed> {
+        self.producer.begin_transaction().map_err(failed)?;
+        for record in records {
+            self.send(record, stop)?;
+        }
+        while self.producer.in_flight_count() > 0 {
+            if stop.expired() {
+                return Err(self.abort(timed_out()));
+            }
+            thread::sleep(DELIVERY_POLL);
+        }
+        Ok(())
+    }
+
+    /// Commits what [`Self::write`] has written.
+    pub fn commit(&self, stop: &Stop) -> Result<(), Failed> {
+        self.repeat(|producer| producer.commit_transaction(STEP), || stop.expired())
+    }
+
+    fn send(&self, record: &Outgoing<'_>, stop: &Stop) -> Result<(), Failed> {
+        loop {
+            let mut message = BaseRecord::to(record.topic).partition(self.partition).key(&record.key);
+            message.payload = record.value.as_ref();
+            message.headers = record.headers.clone();
+            match self.producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if !stop.expired() => thread::sleep(DELIVERY_POLL),
+                Err((error, _)) => return Err(self.abort(error)),
+            }
+        }
+    }
+
+    /// Repeats a call while nothing is decided.
+    fn repeat(
+        &self,
+        call: impl Fn(&ThreadedProducer<Context>) -> Result<(), KafkaError>,
+        give_up: impl Fn() -> bool,
+    ) -> Result<(), Failed> {
+        loop {
+            let Err(error) = call(&self.producer) else { return Ok(()) };
+            match verdict(&error) {
+                Verdict::Retry if give_up() => return Err(Failed::Unknown(error)),
+                Verdict::Retry => thread::sleep(DELIVERY_POLL),
+                Verdict::Abort => return Err(self.abort(error)),
+                Verdict::Fenced | Verdict::Broken => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Aborts, so that readers of committed records need not wait for the time-out. That it failed so far is certain either way.
+    fn abort(&self, why: KafkaError) -> Failed {
+        match self.producer.abort_transaction(STEP) {
+            Ok(()) => Failed::Aborted(why),
+            Err(error) if verdict(&error) == Verdict::Fenced => Failed::Fenced(error),
+            Err(_) => Failed::Unknown(why),
+        }
+    }
+}
+
+fn failed(error: KafkaError) -> Failed {
+    if verdict(&error) == Verdict::Fenced { Failed::Fenced(error) } else { Failed::Unknown(error) }
+}
+
+fn timed_out() -> KafkaError {
+    KafkaError::MessageProduction(RDKafkaErrorCode::OperationTimedOut)
+}

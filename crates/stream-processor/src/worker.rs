@@ -1,0 +1,263 @@
+//! One owned partition: a thread that takes frames, commits them and acknowledges.
+//!
+//! A thread and not a task, because librdkafka's transactional calls block; a slow commit of one partition holds up no other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use measure::{MeterId, UnixMillis};
+
+use crate::kafka::Clients;
+use crate::latest::Latest;
+use crate::ledger::{self, LedgerError};
+use crate::link::Links;
+use crate::live::Live;
+use crate::metrics::{Dropped, Ended, Metrics, Unsent};
+use crate::observer::{Observer, Phase};
+use crate::records::{Names, outgoing};
+use crate::routes::{Frame, Routes};
+use crate::shard::{Limits, Outcome, Partition, Rebuild, Useless};
+use crate::transaction::{Failed, Stop, Transactor};
+
+/// Longest sleep of a worker with nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What all workers of an instance share.
+pub struct Shared {
+    /// Makes their clients.
+    pub clients: Clients,
+    /// Names of the topics.
+    pub names: Names,
+    /// Where frames come from.
+    pub routes: Arc<Routes>,
+    /// Where acknowledgements and live values go.
+    pub links: Links,
+    /// `meter.latest.v1`, if it is wanted.
+    pub latest: Option<Latest>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Looks on.
+    pub observer: Arc<dyn Observer>,
+    /// Number of partitions.
+    pub partitions: u16,
+    /// Bounds of a partition's memory.
+    pub limits: Limits,
+    /// Frames that may wait for a partition.
+    pub queue_frames_max: usize,
+    /// Least time between the starts of two transactions.
+    pub commit_interval: Duration,
+    /// Least time between two live values of a meter, in ms; none are published without it.
+    pub live_interval_ms: Option<i64>,
+}
+
+/// Why a worker ended without having been asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// The partition must be assigned anew.
+    #[error(transparent)]
+    Transaction(#[from] Failed),
+    /// The ledger can't be read, or must not be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Works a partition until it is asked to stop (`Ok`) or has lost it.
+pub fn work(shared: &Shared, partition: i32, stop: &Stop) -> Result<(), Lost> {
+    let Some(mut worker) = Worker::open(shared, partition, stop)? else { return Ok(()) };
+    let (sender, frames) = flume::bounded(shared.queue_frames_max);
+    shared.routes.open(partition, sender);
+    if stop.requested() {
+        // The request may have come before there was a route to close.
+        shared.routes.close(partition);
+    }
+    shared.metrics.partitions_owned.inc();
+    tracing::info!(partition, streams = worker.state.streams(), incarnation = worker.state.incarnation(), "partition ready");
+    let result = worker.serve(&frames, stop);
+    shared.routes.close(partition);
+    shared.metrics.partitions_owned.dec();
+    worker.count_streams(0);
+    for _ in frames.drain() {
+        shared.metrics.dropped(Dropped::TransactionFailed);
+    }
+    Ok(result?)
+}
+
+struct Worker<'a> {
+    shared: &'a Shared,
+    partition: i32,
+    transactor: Transactor,
+    state: Partition,
+    live: Live,
+    /// By which link the frames of this batch came.
+    ways: HashMap<MeterId, usize>,
+    next_commit: Instant,
+    streams_counted: i64,
+}
+
+impl<'a> Worker<'a> {
+    /// Opens the producer, then reads the ledger: this order makes the state complete. `None` if it was called off.
+    fn open(shared: &'a Shared, partition: i32, stop: &Stop) -> Result<Option<Self>, Lost> {
+        let start = Instant::now();
+        let transactor = match Transactor::open(&shared.clients, partition, stop) {
+            Err(_) if stop.requested() => return Ok(None),
+            opened => opened?,
+        };
+        let mut rebuild = Rebuild::new(shared.limits);
+        let mut live = Live::new(shared.live_interval_ms.unwrap_or(i64::MAX));
+        let read = ledger::read(
+            &shared.clients,
+            shared.partitions,
+            [partition],
+            || stop.requested(),
+            |entry| {
+                if let (crate::shard::Row::Through { meter, .. }, Some(latest)) = (&entry.row, entry.latest) {
+                    live.restore(meter, latest);
+                }
+                rebuild.row(entry.row);
+            },
+        );
+        match read {
+            Err(LedgerError::CalledOff) => return Ok(None),
+            read => read?,
+        }
+        shared.metrics.rebuild_seconds.observe(start.elapsed().as_secs_f64());
+        let state = rebuild.finish();
+        let mut it =
+            Self { shared, partition, transactor, state, live, ways: HashMap::new(), next_commit: Instant::now(), streams_counted: 0 };
+        it.count_streams(it.state.streams());
+        Ok(Some(it))
+    }
+
+    /// Takes frames and commits them until the route is closed; what is accepted by then is committed as well.
+    fn serve(&mut self, frames: &flume::Receiver<Frame>, stop: &Stop) -> Result<(), Failed> {
+        loop {
+            match frames.recv_deadline(self.wake_up()) {
+                Ok(frame) => {
+                    self.handle(frame);
+                    while !self.state.is_full() {
+                        let Ok(frame) = frames.try_recv() else { break };
+                        self.handle(frame);
+                    }
+                }
+                Err(flume::RecvTimeoutError::Timeout) => {}
+                Err(flume::RecvTimeoutError::Disconnected) => return self.commit(stop),
+            }
+            if self.state.is_full() || Instant::now() >= self.next_commit {
+                self.commit(stop)?;
+            }
+            self.show();
+        }
+    }
+
+    fn wake_up(&self) -> Instant {
+        let now = Instant::now();
+        if !self.state.batch().is_empty() {
+            return self.next_commit;
+        }
+        let live = self.live.next_due().map_or(IDLE, |due| {
+            let wait = u64::try_from(due.millis_since(unix_now())).unwrap_or(0);
+            Duration::from_millis(wait).min(IDLE)
+        });
+        now.checked_add(live).unwrap_or(now)
+    }
+
+    fn handle(&mut self, frame: Frame) {
+        let metrics = &self.shared.metrics;
+        match self.state.handle_frame(&frame.meter, &frame.payload, unix_now()) {
+            Outcome::Accepted { records, .. } => {
+                metrics.records_accepted.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
+                self.ways.insert(frame.meter, frame.link);
+            }
+            Outcome::Poisoned { through, why } => {
+                metrics.dropped(Dropped::BadBody);
+                tracing::warn!(partition = self.partition, through, %why, "frame can't be read: kept in the dead letters and passed over");
+                tracing::debug!(meter = %frame.meter, "meter of the unreadable frame");
+                self.ways.insert(frame.meter, frame.link);
+            }
+            Outcome::Answer(ack, useless) => {
+                metrics.dropped(dropped(useless));
+                self.shared.links.ack(frame.link, &frame.meter, &ack, metrics);
+            }
+            Outcome::Silent(useless) => metrics.dropped(dropped(useless)),
+            Outcome::Rejected { why, .. } => {
+                metrics.dropped(Dropped::BadFrame);
+                tracing::debug!(meter = %frame.meter, %why, "damaged frame");
+            }
+            Outcome::Refused => metrics.dropped(Dropped::StreamsFull),
+        }
+    }
+
+    /// Commits the batch, if there is one, and acknowledges it.
+    fn commit(&mut self, stop: &Stop) -> Result<(), Failed> {
+        if self.state.batch().is_empty() {
+            return Ok(());
+        }
+        let (shared, start) = (self.shared, Instant::now());
+        self.next_commit = start.checked_add(shared.commit_interval).unwrap_or(start);
+        shared.observer.phase(self.partition, Phase::BeforeProduce);
+        let (records, readings) = outgoing(&shared.names, self.state.batch(), &self.live, unix_now())?;
+        let written = self.transactor.write(&records, stop).and_then(|()| {
+            shared.observer.phase(self.partition, Phase::BeforeCommit);
+            self.transactor.commit(stop)
+        });
+        shared.metrics.ended(ended(&written));
+        written?;
+        shared.metrics.transaction_seconds.observe(start.elapsed().as_secs_f64());
+        shared.metrics.records_committed.inc_by(u64::try_from(self.state.batch().records.len()).unwrap_or(u64::MAX));
+        shared.metrics.dead_letters.inc_by(u64::try_from(self.state.batch().dead_letters.len()).unwrap_or(u64::MAX));
+        shared.observer.phase(self.partition, Phase::AfterCommitBeforeAck);
+        for (meter, ack) in self.state.committed() {
+            let link = self.ways.get(&meter).copied().unwrap_or_default();
+            shared.links.ack(link, &meter, &ack, &shared.metrics);
+        }
+        self.ways.clear();
+        for reading in readings {
+            self.live.offer(reading);
+        }
+        self.count_streams(self.state.streams());
+        Ok(())
+    }
+
+    /// Publishes what operators may see now.
+    fn show(&mut self) {
+        if self.shared.live_interval_ms.is_none() {
+            return;
+        }
+        for reading in self.live.take_due(unix_now()) {
+            if !self.shared.links.live(&reading) {
+                self.shared.metrics.unsent(Unsent::Live);
+            }
+            if self.shared.latest.as_ref().is_some_and(|latest| !latest.publish(self.partition, reading)) {
+                self.shared.metrics.unsent(Unsent::Latest);
+            }
+        }
+    }
+
+    fn count_streams(&mut self, streams: usize) {
+        let streams = i64::try_from(streams).unwrap_or(i64::MAX);
+        self.shared.metrics.streams.inc_by(streams.saturating_sub(self.streams_counted));
+        self.streams_counted = streams;
+    }
+}
+
+const fn dropped(useless: Useless) -> Dropped {
+    match useless {
+        Useless::Repeated => Dropped::Repeated,
+        Useless::Hole => Dropped::Hole,
+    }
+}
+
+const fn ended(written: &Result<(), Failed>) -> Ended {
+    match written {
+        Ok(()) => Ended::Committed,
+        Err(Failed::Aborted(_)) => Ended::Aborted,
+        Err(Failed::Fenced(_)) => Ended::Fenced,
+        Err(Failed::Encode(_) | Failed::Unknown(_)) => Ended::Unknown,
+    }
+}
+
+fn unix_now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
