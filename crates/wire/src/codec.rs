@@ -42,6 +42,8 @@ pub(crate) const TEXT_LEN_MAX: usize = 1 + TEXT_CHARS_MAX as usize;
 const TEXT_CHARS_MAX: u8 = 32;
 
 /// Writes a record's fields, at most `N` bytes.
+///
+/// It fails only if `N` is too small, which `v1` proves it is not when it is compiled; then it says [`BodyError::Truncated`].
 #[derive(Default)]
 pub(crate) struct Encoder<const N: usize> {
     mask: u32,

@@ -14,7 +14,7 @@
 //!          +-----------------------------+--------------------------------------------------------------------+
 //!          | head: varint                | one number per field that the head announces, in the order of `v1` |
 //!          +-----------------------------+--------------------------------------------------------------------+
-//!            bit 0 = 0: a reading; bits 1 to 23 say which fields differ from what was predicted
+//!            bit 0 = 0: a reading; bits 1 to 26 say which fields differ from what was predicted
 //!            bit 0 = 1: bits 1 to 3 are the kind (0 hello, 1 event, 2 gap), the others as above
 //! ```
 //!

@@ -1,21 +1,15 @@
 //! Bytes on the wire, beside JSON, CBOR and Avro of the same readings: `cargo bench -p wire --bench size -- [--json]`.
 //!
-//! The readings are those that edge agents send for a week of seeded households: filtered, and reported on change.
+//! The readings are those that edge agents send for a day of simulated households: filtered, and reported on change.
 //! JSON and CBOR hold the decimal numbers of the public contract. Avro holds the same scaled integers as the wire, its best case.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a measurement: what is odd must end it"
-)]
-
-mod household;
+#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a measurement: what is odd must end it")]
 
 use apache_avro::{AvroSchema, Schema, to_avro_datum, to_value};
 use edge_core::journal::MemoryJournal;
-use edge_core::{Config, Edge, Now, Wall};
-use household::Household;
-use measure::{ClockQuality, Reading, Record, StreamId, UnixMillis};
+use edge_core::{Config, Edge, Now, Sample, Wall};
+use fleet::household::{Household, HouseholdConfig};
+use fleet::sensor::{Profile, Sensor};
+use measure::{ClockQuality, Raw, Reading, Record, StreamId, UnixMillis, WattHours};
 use serde::Serialize;
 use wire::frame::FrameBuilder;
 
@@ -26,6 +20,23 @@ const STREAM: StreamId = StreamId(0x0123_4567_89ab_cdef);
 /// A number that a stream has after some days.
 const SEQ: u64 = 10_000;
 const MANY: usize = 32;
+
+/// What the modules of a house show, second by second; its register has seen some years.
+fn samples(house: u64) -> impl Iterator<Item = Sample> {
+    let mut household = Household::new(SEED + house, &HouseholdConfig::default());
+    let mut sensor = Sensor::new(SEED + house, Profile::PZEM_LAGGING).with_register(1_234_567 * (1 + house));
+    (0..SECONDS).map(move |_| {
+        let it = sensor.sample(&household.second()).measurement();
+        let raw = Raw {
+            voltage: it.voltage,
+            current: it.current,
+            active_power: it.active_power,
+            frequency: it.frequency,
+            power_factor: it.power_factor,
+        };
+        Sample { raw, import: it.energy, export: WattHours::default(), alarm: it.alarm }
+    })
+}
 
 /// What an edge agent journals for a house's day.
 fn readings(house: u64) -> Vec<Reading> {
@@ -39,7 +50,7 @@ fn readings(house: u64) -> Vec<Reading> {
         Now { monotonic_ms, wall: Some(Wall { time, quality: ClockQuality::Synchronised }) }
     };
     let mut edge = Edge::start(config, [7; 32], now(0), &mut journal).unwrap();
-    for (second, sample) in (0..SECONDS).zip(Household::new(SEED + house, 1_234_567 * (1 + house as u32))) {
+    for (second, sample) in (0..SECONDS).zip(samples(house)) {
         edge.handle_sample(now(second), &mut journal, 0, &sample).unwrap();
         journal.commit();
     }
