@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use contracts::dead_letter::DeadLetterReason;
 use contracts::ledger::{IncarnationRow, ThroughRow};
+use contracts::state::Presence;
 use contracts::{DeadLetter, EventRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
 use measure::{
     Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, MeterId, NormalisedInnovation,
@@ -101,8 +102,11 @@ pub fn dead_letters() -> [DeadLetter; 3] {
 }
 
 fn states() -> [StateValue; 2] {
-    let state = |online, why: &str| StateValue { meter: meter(), online, since_ms: TIME, why: why.to_owned() };
-    [state(true, "connected"), state(false, "connection_lost")]
+    let state = |state, later_ms: i64, why: &str| {
+        let at_ms = TIME.saturating_add(later_ms);
+        StateValue { meter: meter(), state, since_ms: TIME, at_ms, why: why.to_owned() }
+    };
+    [state(Presence::Online, 0, "connected"), state(Presence::Offline, 60_000, "connection_lost")]
 }
 
 /// The values of the contract's golden file.
@@ -137,7 +141,10 @@ pub fn matches_file(relative: &str, generated: &Value) {
     let path = path(relative);
     if std::env::var_os("UPDATE_CONTRACTS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, format!("{generated:#}\n")).unwrap();
+        // Other tests of this process may be reading the file.
+        let whole = path.with_extension("new");
+        fs::write(&whole, format!("{generated:#}\n")).unwrap();
+        fs::rename(&whole, &path).unwrap();
     }
     assert!(
         read(&path) == *generated,

@@ -68,7 +68,7 @@ impl Screen {
     fn message(&mut self, topic: &str, payload: &[u8]) {
         match parse(topic, payload) {
             Some(Message::Live(live)) => self.sheet.reading(*live),
-            Some(Message::State(state)) => self.sheet.online(state.meter, state.online),
+            Some(Message::State(state)) => self.sheet.online(state.meter.clone(), state.is_online()),
             None => {
                 self.alerts.push_back(line(topic, payload));
                 while self.alerts.len() > ALERTS_MAX {
@@ -100,7 +100,7 @@ fn line(topic: &str, payload: &[u8]) -> String {
             format!(
                 "{:<12} {} ({})",
                 state.meter.as_str(),
-                if state.online { "online" } else { "offline" },
+                if state.is_online() { "online" } else { "offline" },
                 printable(state.why.as_bytes())
             )
         }
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn messages_become_lines() {
-        let state = br#"{"meter":"M1","online":false,"since_ms":5,"why":"timeout"}"#;
+        let state = br#"{"meter":"M1","state":"offline","since_ms":5,"at_ms":9,"why":"timeout"}"#;
         assert_eq!(line("state/M1", state), "M1           offline (timeout)");
         assert_eq!(line("alert/critical/M1", b"{\"x\":1}"), "alert/critical/M1 {\"x\":1}");
     }
