@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -32,14 +33,25 @@ struct Arguments {
 /// Address of each module on its line.
 const ADDRESS: u8 = 1;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    fs::create_dir_all(&arguments.dir).with_context(|| format!("cannot create {}", arguments.dir.display()))?;
-    let _lines = (1..=arguments.homes).map(|number| line(&arguments, number)).collect::<anyhow::Result<Vec<_>>>()?;
-    println!("{} homes in {}, seed {}", arguments.homes, arguments.dir.display(), arguments.seed);
-    loop {
-        std::thread::park();
+    match lines(&arguments) {
+        Ok(_lines) => {
+            println!("{} homes in {}, seed {}", arguments.homes, arguments.dir.display(), arguments.seed);
+            loop {
+                std::thread::park();
+            }
+        }
+        Err(error) => {
+            eprintln!("fleet: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn lines(arguments: &Arguments) -> anyhow::Result<Vec<PzemLine>> {
+    fs::create_dir_all(&arguments.dir).with_context(|| format!("cannot create {}", arguments.dir.display()))?;
+    (1..=arguments.homes).map(|number| line(arguments, number)).collect()
 }
 
 fn line(arguments: &Arguments, number: u16) -> anyhow::Result<PzemLine> {
