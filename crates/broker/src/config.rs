@@ -207,7 +207,10 @@ impl Config {
 
     /// Reads TOML and checks the values.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string().trim_end().to_owned()))?;
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            line: error.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.matches('\n').count()).saturating_add(1),
+            what: error.message().to_owned(),
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -267,7 +270,7 @@ mod tests {
     fn errors_are_one_clear_statement() {
         let least = "[tls]\nca_file='a'\ncertificate_file='b'\nkey_file='c'\n";
         let error = |extra: &str| Config::from_toml(&format!("{least}{extra}")).unwrap_err().to_string();
-        assert!(error("[limits]\nconections = 1").contains("conections"));
+        assert!(error("[limits]\nconections = 1").starts_with("line 6: unknown field `conections`, expected one of `connections`"));
         assert_eq!(error("[router]\nsegment_bytes = 5"), "router.segment_bytes = 5: must be between 1024 and 1073741824");
         let missing = Config::load(Path::new("/nowhere/broker.toml")).unwrap_err().to_string();
         assert!(missing.starts_with("can't read /nowhere/broker.toml"), "{missing}");

@@ -8,8 +8,13 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not TOML, an unknown key, or a value of the wrong kind.
-    #[error("{0}")]
-    Syntax(String),
+    #[error("line {line}: {what}")]
+    Syntax {
+        /// Where, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+    },
     /// A value out of its range.
     #[error("{key} = {value}: must be between {least} and {most}")]
     Range {

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use tokio::sync::Notify;
 use wire::topic::Shard;
 
-/// The shards.
+use crate::router::Feed;
+
+/// What was handed over, by feed, and how much of it was taken.
 pub(crate) struct Flow {
     lanes: Vec<Lane>,
     lag_max: u64,
@@ -18,7 +20,7 @@ pub(crate) struct Flow {
 
 #[derive(Default)]
 struct Lane {
-    /// Frames handed to the router.
+    /// Messages handed to the router, or about to be.
     passed: AtomicU64,
     /// Frames that the fastest processor has taken or will never see.
     taken: AtomicU64,
@@ -28,20 +30,25 @@ struct Lane {
 }
 
 impl Flow {
-    /// All shards at zero, as the router's logs are. `lag_max` in frames.
+    /// All feeds at zero, as the router's logs are. `lag_max` in frames.
     pub(crate) fn new(lag_max: u64) -> Self {
-        Self { lanes: Shard::all().map(|_| Lane::default()).collect(), lag_max }
+        Self { lanes: Feed::all().map(|_| Lane::default()).collect(), lag_max }
     }
 
     fn lane(&self, shard: Shard) -> Option<&Lane> {
-        self.lanes.get(usize::from(shard.number()))
+        self.lanes.get(Feed::Up(shard).index())
     }
 
-    /// A frame was handed to the router.
-    pub(crate) fn passed(&self, shard: Shard) {
-        if let Some(lane) = self.lane(shard) {
+    /// A message is handed to the router.
+    pub(crate) fn passed(&self, feed: Feed) {
+        if let Some(lane) = self.lanes.get(feed.index()) {
             lane.passed.fetch_add(1, Relaxed);
         }
+    }
+
+    /// The place in the feed's log that the next message gets, at most.
+    pub(crate) fn next_place(&self, feed: Feed) -> u64 {
+        self.lanes.get(feed.index()).map_or(0, |lane| lane.passed.load(Relaxed))
     }
 
     /// A processor subscribes: what was before doesn't concern it.
@@ -109,10 +116,10 @@ mod tests {
         let flow = std::sync::Arc::new(Flow::new(4));
         flow.join(shard());
         for _ in 0..4 {
-            flow.passed(shard());
+            flow.passed(Feed::Up(shard()));
         }
         assert!(!flow.is_behind(shard()));
-        flow.passed(shard());
+        flow.passed(Feed::Up(shard()));
         assert!(flow.is_behind(shard()));
         assert!(!flow.is_behind(Shard::new(6).unwrap()));
 
@@ -131,13 +138,13 @@ mod tests {
     fn nobody_waits_for_nobody_and_the_past_does_not_count() {
         let flow = Flow::new(4);
         for _ in 0..100 {
-            flow.passed(shard());
+            flow.passed(Feed::Up(shard()));
         }
         assert!(!flow.is_behind(shard()));
         flow.join(shard());
         assert!(!flow.is_behind(shard()));
         for _ in 0..5 {
-            flow.passed(shard());
+            flow.passed(Feed::Up(shard()));
         }
         assert!(flow.is_behind(shard()));
         flow.leave(shard());
@@ -150,7 +157,7 @@ mod tests {
         flow.join(shard());
         flow.join(shard());
         for place in 0..50 {
-            flow.passed(shard());
+            flow.passed(Feed::Up(shard()));
             flow.taken(shard(), place);
         }
         flow.taken(shard(), 3);

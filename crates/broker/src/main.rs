@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use broker::config::{Config, REFERENCE};
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,11 +43,13 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     start_log(arguments.log);
-    let result = tokio::runtime::Runtime::new().context("can't start the runtime").and_then(|runtime| runtime.block_on(run(arguments)));
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| anyhow!("can't start the runtime: {error}"));
+    let result = runtime.and_then(|runtime| runtime.block_on(run(arguments)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("broker: {error:#}");
+            // Each error says the whole of it, its cause included.
+            eprintln!("broker: {error}");
             ExitCode::FAILURE
         }
     }

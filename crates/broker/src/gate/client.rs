@@ -65,10 +65,18 @@ impl Client {
         for event in std::mem::take(&mut self.batch) {
             match event {
                 Event::Message(message) => self.message(machine, &message, out),
-                Event::Subscribed => due.extend(self.unconfirmed.pop_front()),
+                Event::Subscribed => due.extend(self.confirmed()),
             }
         }
         due
+    }
+
+    /// The oldest subscription is in force: what the router forgets from now on was meant for this client.
+    fn confirmed(&mut self) -> Option<Answer> {
+        for (feed, subscription) in &mut self.feeds {
+            subscription.next_place.get_or_insert_with(|| self.gate.flow.next_place(*feed));
+        }
+        self.unconfirmed.pop_front()
     }
 
     /// All that was written has left: the router may send more.

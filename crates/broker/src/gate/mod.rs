@@ -33,7 +33,7 @@ use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::presence::{LastValues, Presence, State};
 use crate::revocation::Credentials;
-use crate::router::{Router, Taken};
+use crate::router::{Feed, Router, Taken};
 use table::Table;
 
 /// What all sessions share.
@@ -80,7 +80,7 @@ impl Gate {
         }
         let topic = Topic::State { meter: meter.clone() };
         match self.router.publish(Shard::of(meter), Bytes::from(topic.to_string()), value) {
-            Ok(Taken::Yes) => {}
+            Ok(Taken::Yes) => self.flow.passed(Feed::State),
             Ok(Taken::Busy) | Err(_) => self.metrics.dropped("state_router_busy", 1),
         }
     }

@@ -24,6 +24,22 @@ pub(crate) const DOWN: &str = topic::DOWN_ALL;
 pub(crate) const COMMAND: &str = "f1/+/+/cmd";
 
 impl Feed {
+    /// Every feed there is.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Shard::all().map(Self::Up).chain([Self::State, Self::Live, Self::Alert])
+    }
+
+    /// Its place in [`Feed::all`].
+    pub(crate) fn index(self) -> usize {
+        let behind_shards = usize::from(topic::SHARDS);
+        match self {
+            Self::Up(shard) => usize::from(shard.number()),
+            Self::State => behind_shards,
+            Self::Live => behind_shards.saturating_add(1),
+            Self::Alert => behind_shards.saturating_add(2),
+        }
+    }
+
     /// As rumqttd takes it.
     pub(crate) fn filter(self) -> String {
         match self {
@@ -55,5 +71,16 @@ impl Feed {
             Topic::Live { .. } => Some(Self::Live),
             Topic::Alert { .. } => Some(Self::Alert),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_feed_has_its_place() {
+        let places: Vec<usize> = Feed::all().map(Feed::index).collect();
+        assert_eq!(places, (0..67).collect::<Vec<_>>());
     }
 }

@@ -56,8 +56,8 @@ impl Router {
     /// Starts the router's thread. Blocks until its links are up: not for an async context.
     pub(crate) fn start(settings: &config::Router, clients: usize) -> Result<Self, Gone> {
         let links = settings.uplinks.saturating_add(clients).saturating_add(OWN_LINKS);
-        // The logs of the shards begin with the router, so that a frame's place in its log is the count of frames before it.
-        let filters = Shard::all().map(|shard| Feed::Up(shard).filter()).collect();
+        // The logs begin with the router, so that a message's place in its log is the count of messages before it.
+        let filters = Feed::all().map(Feed::filter).collect();
         let sender = rumqttd::Router::new(
             0,
             RouterConfig {

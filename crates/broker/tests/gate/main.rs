@@ -1,4 +1,20 @@
 //! The broker over real TLS sockets: what passes, what is refused, what survives.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code: what is not there fails the test"
+)]
 
+mod attacks;
+mod flow;
+mod identity;
+mod interop;
+mod lifecycle;
 mod messages;
+mod presence;
+mod program;
+mod revocation;
+mod sessions;
 mod support;

@@ -14,7 +14,7 @@ async fn a_frame_reaches_the_processor() {
     assert_eq!(processor.message().await, (up("m1"), b"frame 1".to_vec(), false));
     meter.publish(&up("m1"), b"frame 2", None, false).await;
     assert_eq!(processor.message().await, (up("m1"), b"frame 2".to_vec(), false));
-    assert_eq!(house.count("frames_total", ""), 2);
+    crate::support::eventually(|| house.count("frames_total", "") == 2, || house.broker.metrics()).await;
     house.broker.shutdown().await;
 }
 

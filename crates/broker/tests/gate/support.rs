@@ -26,7 +26,7 @@ pub const SERVED: Duration = Duration::from_secs(3);
 
 /// A broker on free ports with a fresh authority.
 pub struct House {
-    pub dir: TempDir,
+    _dir: TempDir,
     authority: Mutex<Authority>,
     pub config: Config,
     pub broker: Running,
@@ -41,7 +41,7 @@ impl House {
         let (dir, authority, mut config) = configuration();
         change(&mut config);
         let broker = start(config.clone()).await.unwrap();
-        Self { dir, authority: Mutex::new(authority), config, broker }
+        Self { _dir: dir, authority: Mutex::new(authority), config, broker }
     }
 
     /// A certificate for `name` and how to connect with it.
@@ -253,6 +253,11 @@ impl Client {
             None => {}
             Some(packet) => panic!("a packet instead of the end: {packet:?}"),
         }
+    }
+
+    /// The next packet, or `None` at the end of the connection.
+    pub async fn read(&mut self) -> Option<Raw> {
+        timeout(PATIENCE, self.read_packet()).await.expect("neither a packet nor the end came")
     }
 
     async fn read_packet(&mut self) -> Option<Raw> {

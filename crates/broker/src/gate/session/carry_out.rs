@@ -12,7 +12,7 @@ use crate::gate::client::Answer;
 use crate::gate::inbox::Way;
 use crate::gate::machine::Step;
 use crate::gate::packet::{self, Packet};
-use crate::router::Taken;
+use crate::router::{Feed, Taken};
 
 /// Pause until a message is offered again to a router that is busy.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
@@ -84,15 +84,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         match &mut open.side {
             Side::Meter(meter) => {
+                self.gate.flow.passed(Feed::Up(meter.shard));
                 while self.gate.router.publish(meter.shard, meter.up.clone(), payload.clone())? == Taken::Busy {
                     sleep(BUSY_PAUSE).await;
                 }
-                self.gate.flow.passed(meter.shard);
                 self.gate.metrics.frames.inc();
                 self.gate.metrics.frame_bytes.inc_by(len);
             }
             Side::Client(client) => {
                 let topic = Bytes::copy_from_slice(topic.as_bytes());
+                match &to {
+                    Destination::Live(_) => self.gate.flow.passed(Feed::Live),
+                    Destination::Alert => self.gate.flow.passed(Feed::Alert),
+                    Destination::Up | Destination::Down | Destination::Command => {}
+                }
                 while client.publish(topic.clone(), payload.clone())? == Taken::Busy {
                     sleep(BUSY_PAUSE).await;
                 }
