@@ -1,0 +1,47 @@
+//! An agent for tests: `agent CONFIG`. Its meters measure by themselves; each record that the journal accepts becomes a line.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use edge_agent::{Config, Observation, Options};
+use fleet::audit::record;
+use measure::Record;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let path = std::env::args_os().nth(1).map(PathBuf::from).context("usage: agent CONFIG")?;
+    let config = Config::load(&path)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut options = Options::default().accepted(|rows| {
+        let mut output = std::io::stdout().lock();
+        for row in rows.iter().filter(|row| !matches!(row.record, Record::Hello(_))) {
+            let identity = record::accepted(&row.meter, &row.record);
+            // Whoever reads it may be gone already.
+            let _ = writeln!(output, "accepted {} {} {}", identity.meter, identity.time.0, identity.digest);
+        }
+        let _ = output.flush();
+    });
+    for (number, meter) in (0..).zip(&config.meter) {
+        let (sender, samples) = mpsc::channel(16);
+        options = options.source(meter.id.clone(), samples);
+        tokio::spawn(async move {
+            let mut clock = tokio::time::interval(Duration::from_secs(1));
+            for second in 0.. {
+                clock.tick().await;
+                let sample = promises::home::sample(number, second, false);
+                if sender.send(Observation { at: Instant::now(), channel: 0, result: Ok(sample) }).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    let agent = edge_agent::start(config, options).await?;
+    terminate.recv().await;
+    let drained = agent.shutdown().await;
+    println!("left {}", drained.rows_left);
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! A broker, certificates, and topics of the test's own on the real Kafka.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use contracts::topics::KafkaTopic;
+use pki::Role;
+use tempfile::TempDir;
+use testkit::kafka::{Row, read_topic};
+use testkit::{Credentials, Identity, KafkaHandle, Mosquitto, await_until};
+
+use crate::PATIENCE;
+
+/// Where a test plays. Everything is gone when it is dropped; topics go with the Kafka.
+pub struct Stage {
+    /// The authority of everyone here.
+    pub credentials: Credentials,
+    bootstrap: String,
+    prefix: String,
+    broker: Option<broker::Running>,
+    broker_config: Option<broker::Config>,
+    mqtt: SocketAddr,
+    dir: TempDir,
+}
+
+impl Stage {
+    /// Our broker, and the Kafka that all tests share.
+    pub async fn new() -> anyhow::Result<Self> {
+        let mut stage = Self::without_broker(KafkaHandle::shared().await?.bootstrap()).await?;
+        let identity = stage.credentials.server("broker")?;
+        let mut config = broker::Config::new(broker::config::Tls {
+            ca_file: identity.ca,
+            certificate_file: identity.certificate,
+            key_file: identity.key,
+            crl_file: Some(stage.credentials.revocation_list()),
+            watch_ms: 100,
+            crl_expired: broker::config::CrlExpired::Refuse,
+        });
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        config.listen = broker::config::Listen { mqtts: any, admin: any };
+        let running = broker::start(config.clone()).await?;
+        // It comes back where it was.
+        config.listen.mqtts = running.mqtts_addr();
+        stage.mqtt = running.mqtts_addr();
+        (stage.broker, stage.broker_config) = (Some(running), Some(config));
+        Ok(stage)
+    }
+
+    /// Mosquitto in place of our broker.
+    pub async fn with_mosquitto() -> anyhow::Result<(Self, Mosquitto)> {
+        let mut stage = Self::without_broker(KafkaHandle::shared().await?.bootstrap()).await?;
+        let identity = stage.credentials.server("broker")?;
+        let mosquitto = Mosquitto::start(&stage.credentials, &identity).await?;
+        stage.mqtt = (Ipv4Addr::LOCALHOST, mosquitto.port()).into();
+        Ok((stage, mosquitto))
+    }
+
+    async fn without_broker(bootstrap: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            credentials: Credentials::new()?,
+            bootstrap: bootstrap.to_owned(),
+            prefix: format!("p{:016x}-", rand::random::<u64>()),
+            broker: None,
+            broker_config: None,
+            mqtt: (Ipv4Addr::LOCALHOST, 0).into(),
+            dir: tempfile::Builder::new().prefix("ferraris-promise-").tempdir()?,
+        })
+    }
+
+    /// The same stage on another Kafka.
+    #[must_use]
+    pub fn on_kafka(mut self, bootstrap: &str) -> Self {
+        bootstrap.clone_into(&mut self.bootstrap);
+        self
+    }
+
+    /// Where MQTT is.
+    pub const fn mqtt(&self) -> SocketAddr {
+        self.mqtt
+    }
+
+    /// Our broker; panics if this stage has none, or it is down.
+    pub fn broker(&self) -> &broker::Running {
+        self.broker.as_ref().expect("this stage has a broker of ours")
+    }
+
+    /// Takes the broker down without a goodbye: sessions, queues and the router's memory are gone.
+    pub fn kill_broker(&mut self) {
+        self.broker = None;
+    }
+
+    /// Takes the broker down in an orderly way.
+    pub async fn shut_broker(&mut self) {
+        if let Some(broker) = self.broker.take() {
+            broker.shutdown().await;
+        }
+    }
+
+    /// A new broker on the same port, which remembers nothing.
+    pub async fn start_broker(&mut self) -> anyhow::Result<()> {
+        let config = self.broker_config.clone().context("this stage has no broker of ours")?;
+        let broker = await_until("the broker comes back on its port", PATIENCE, async || match broker::start(config.clone()).await {
+            Ok(broker) => Ok(Some(broker)),
+            // A dropped broker's tasks give the port back in their own time.
+            Err(broker::StartError::Bind { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        });
+        self.broker = Some(broker.await?);
+        Ok(())
+    }
+
+    /// A directory for the test's own files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A certificate of this role.
+    pub fn client(&mut self, name: &str, role: Role) -> anyhow::Result<Identity> {
+        self.credentials.client(name, role)
+    }
+
+    /// Everything in a topic that is committed.
+    pub async fn topic(&self, topic: &KafkaTopic) -> anyhow::Result<Vec<Row>> {
+        read_topic(&self.bootstrap, &topic.name_with(&self.prefix)).await
+    }
+
+    /// A configuration file for a processor of this name.
+    pub fn processor_config(&mut self, name: &str) -> anyhow::Result<PathBuf> {
+        let Identity { ca, certificate, key } = self.client(name, Role::Service)?;
+        let path = self.dir().join(format!("{name}.toml"));
+        let text = format!(
+            "[mqtt]\nservers = ['mqtts://{}']\nclient_id = '{name}'\nca_file = '{}'\ncertificate_file = '{}'\nkey_file = '{}'\n\
+             reconnect_max_ms = 1000\n\
+             [kafka]\nbootstrap_servers = '{}'\ntopic_prefix = '{}'\nsession_timeout_ms = 6000\n\
+             [http]\nlisten = '127.0.0.1:0'\n",
+            self.mqtt,
+            ca.display(),
+            certificate.display(),
+            key.display(),
+            self.bootstrap,
+            self.prefix,
+        );
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+}
