@@ -139,7 +139,7 @@ impl Default for Limits {
             down_queue: 32,
             in_flight: 1000,
             retained: 100_000,
-            shard_lag: 256,
+            shard_lag: 128,
         }
     }
 }

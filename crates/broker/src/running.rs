@@ -130,3 +130,53 @@ impl Drop for Running {
         self.gate.table.cut(Cut::Shutdown, |_| true);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use pki::{Authority, IssueOptions, Role};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+    use wire::topic::Shard;
+
+    use super::*;
+    use crate::config::Tls;
+
+    async fn readiness(broker: &Running) -> String {
+        let mut socket = TcpStream::connect(broker.admin_addr()).await.unwrap();
+        socket.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// From outside nobody can kill the router's thread; from inside it is done with what would, if the gate let it through.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dead_router_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut authority = Authority::create(dir.path().join("pki")).unwrap();
+        let hosts = vec!["localhost".to_owned()];
+        let server = authority.issue("broker", Role::Server, &IssueOptions { hosts, ..IssueOptions::default() }).unwrap();
+        let mut config = Config::new(Tls {
+            ca_file: authority.ca_path(),
+            certificate_file: server.certificate,
+            key_file: server.key,
+            crl_file: None,
+            watch_ms: 1000,
+            crl_expired: Default::default(),
+        });
+        (config.listen.mqtts, config.listen.admin) = (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
+        config.vitals.canary_ms = 20;
+        let broker = start(config).await.unwrap();
+        assert!(readiness(&broker).await.starts_with("HTTP/1.1 200"));
+        assert!(timeout(Duration::from_millis(200), broker.failed()).await.is_err());
+
+        let shard = Shard::new(0).unwrap();
+        let _ = broker.gate.router.publish(shard, Bytes::from("é/x"), Bytes::new()).unwrap();
+        timeout(Duration::from_secs(20), broker.failed()).await.expect("a dead router goes unnoticed");
+        assert!(readiness(&broker).await.starts_with("HTTP/1.1 503"));
+        assert!(broker.metrics().contains("ferraris_broker_router_alive 0\n"));
+        timeout(Duration::from_secs(20), broker.shutdown()).await.expect("it can't be stopped");
+    }
+}

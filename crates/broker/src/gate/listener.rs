@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::identity::{Identity, InvalidSubject};
-use super::{Gate, session, tls};
+use super::{Gate, now, session, tls};
 use crate::config::millis;
 
 /// Pause after the system refused a connection, for want of descriptors mostly.
@@ -77,7 +77,10 @@ async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>) {
         None => Err(InvalidSubject::Unreadable),
     };
     let Ok(identity) = who.clone() else { return session::run(gate.clone(), stream, who).await };
-    // A session that resumes shows no certificate again: what it showed may have been revoked since.
+    // A session that resumes shows no certificate again: what it showed may have been revoked since, or have expired.
+    if identity.not_after <= now() {
+        return gate.metrics.refused("expired");
+    }
     if gate.credentials.current().revoked.has(&identity) {
         return gate.metrics.refused("revoked");
     }

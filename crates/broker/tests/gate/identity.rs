@@ -1,11 +1,13 @@
 //! Who is let in, as whom, and what each may say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pki::{Authority, IssueOptions, Role};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, date_time_ymd};
 use rustls::ClientConfig;
 use rustls::pki_types::PrivateKeyDer;
+use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use crate::support::{Client, House, PATIENCE, Raw, builder, command, connect_packet, down, packet, shard, subscribe_packet, text, up};
@@ -76,6 +78,21 @@ async fn only_valid_certificates_of_the_authority_come_in() {
     is_refused_in_the_handshake(&house, server).await;
     house.refused_eventually("tls_purpose", 1).await;
     house.serves(&mut processor, "m1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_its_certificate() {
+    let house = House::new().await;
+    let short = strange(&house, |params| {
+        subject(params, "m1", "meter");
+        params.not_after = OffsetDateTime::now_utc() + Duration::from_secs(3);
+    });
+    let mut meter = Client::tls(house.broker.mqtts_addr(), short.clone()).await.unwrap();
+    meter.connect("m1").await;
+    meter.is_closed().await;
+    assert_eq!(house.count("sessions_ended_total", "reason=\"certificate_expired\""), 1);
+    // Not even by resuming the TLS session of the time when it was valid.
+    is_refused_in_the_handshake(&house, short).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,9 +7,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
 
 use super::{End, Open, Session, Side};
+use crate::gate::Gate;
 use crate::gate::acl::{Destination, Filter};
 use crate::gate::client::Answer;
-use crate::gate::inbox::Way;
+use crate::gate::inbox::{Cut, Way};
 use crate::gate::machine::Step;
 use crate::gate::packet::{self, Packet};
 use crate::router::{Feed, Taken};
@@ -86,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Side::Meter(meter) => {
                 self.gate.flow.passed(Feed::Up(meter.shard));
                 while self.gate.router.publish(meter.shard, meter.up.clone(), payload.clone())? == Taken::Busy {
-                    sleep(BUSY_PAUSE).await;
+                    pause(&self.gate).await?;
                 }
                 self.gate.metrics.frames.inc();
                 self.gate.metrics.frame_bytes.inc_by(len);
@@ -99,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     Destination::Up | Destination::Down | Destination::Command => {}
                 }
                 while client.publish(topic.clone(), payload.clone())? == Taken::Busy {
-                    sleep(BUSY_PAUSE).await;
+                    pause(&self.gate).await?;
                 }
                 self.gate.metrics.published.inc();
             }
@@ -156,4 +157,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
         }
     }
+}
+
+/// Gives the router time. One that never takes anything again must not keep the broker from stopping.
+async fn pause(gate: &Gate) -> Result<(), End> {
+    if gate.stop.is_cancelled() {
+        return Err(End::Cut(Cut::Shutdown));
+    }
+    sleep(BUSY_PAUSE).await;
+    Ok(())
 }
