@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pki::Role;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval};
 
 use crate::support::{Client, House, Raw, connect_packet, down, publish_packet, subscribe_packet, up};
 
@@ -60,8 +60,9 @@ async fn silence_ends_a_session_after_one_and_a_half_keep_alives() {
     }
     let began = Instant::now();
     let pings = tokio::spawn(async move {
+        let mut moments = interval(Duration::from_millis(200));
         while began.elapsed() < Duration::from_secs(3) {
-            sleep(Duration::from_millis(200)).await;
+            moments.tick().await;
             pinging.is_quiet().await;
         }
     });

@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, interval, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wire::topic::Shard;
@@ -337,9 +337,9 @@ pub fn command(meter: &str) -> String {
 
 /// Waits until a condition holds.
 pub async fn eventually(mut condition: impl FnMut() -> bool, what: impl Fn() -> String) {
-    let until = Instant::now() + PATIENCE;
+    let (until, mut looks) = (Instant::now() + PATIENCE, interval(Duration::from_millis(10)));
     while !condition() {
         assert!(Instant::now() < until, "did not happen: {}", what());
-        sleep(Duration::from_millis(10)).await;
+        looks.tick().await;
     }
 }
