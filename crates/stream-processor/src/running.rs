@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -58,15 +59,23 @@ pub enum StartError {
     Fatal(String),
 }
 
-/// An instance at work.
+/// An instance at work. Dropped without [`Running::shutdown`] it leaves the group all the same, and nobody waits for it.
 pub struct Running {
     shared: Arc<Shared>,
-    ending: Arc<Ending>,
+    ending: EndOnDrop,
     http_address: SocketAddr,
     http_stop: oneshot::Sender<()>,
     member: JoinHandle<()>,
     links: Vec<JoinHandle<()>>,
     http: JoinHandle<std::io::Result<()>>,
+}
+
+struct EndOnDrop(Arc<Ending>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.request();
+    }
 }
 
 /// Builds an instance and lets it run on the caller's runtime, which must have threads to spare. `observer` sees each phase of each
@@ -101,6 +110,7 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
         queue_frames_max: config.commit.queue_frames_max,
         commit_interval: Duration::from_millis(config.commit.interval_ms),
         live_interval_ms: config.live.enabled.then_some(config.live.interval_ms),
+        abandoned: AtomicBool::new(false),
     });
     let receivers = receivers.into_iter().map(|link| tokio::spawn(link.run(Arc::clone(&shared.routes), shared.metrics.clone())));
     let links = receivers.collect();
@@ -116,7 +126,7 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
         let _ = stopped.await;
     };
     let http = tokio::spawn(http::serve(listener, shared.metrics.clone(), stopped));
-    Ok(Running { shared, ending, http_address, http_stop, member, links, http })
+    Ok(Running { shared, ending: EndOnDrop(ending), http_address, http_stop, member, links, http })
 }
 
 /// Runs an instance until `shutdown`, then drains it.
@@ -154,9 +164,20 @@ impl Running {
         }
     }
 
+    /// Ends as if the process had died, as far as that is possible from within: transactions are left as they are, nothing more is
+    /// acknowledged, no broker is told goodbye. Only the group is left, so that a successor need not wait for the session's end.
+    pub fn abandon(self) {
+        self.shared.abandoned.store(true, Ordering::Release);
+        self.ending.0.request();
+        for link in &self.links {
+            link.abort();
+        }
+        self.http.abort();
+    }
+
     /// Drains: frames end, what is accepted is committed and acknowledged, the group is left, the brokers are told goodbye.
     pub async fn shutdown(self) -> Result<(), StartError> {
-        self.ending.request();
+        self.ending.0.request();
         let ended = self.member.is_finished();
         let member = if ended { Ok(()) } else { self.member.await };
         let goodbye = async {
@@ -172,7 +193,7 @@ impl Running {
         let _ = self.http_stop.send(());
         let _ = self.http.await;
         member.map_err(|error| StartError::Task(error.to_string()))?;
-        self.ending.fatal().map_or(Ok(()), |why| Err(StartError::Fatal(why.to_owned())))
+        self.ending.0.fatal().map_or(Ok(()), |why| Err(StartError::Fatal(why.to_owned())))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use measure::{MeterId, UnixMillis};
@@ -49,6 +50,14 @@ pub struct Shared {
     pub commit_interval: Duration,
     /// Least time between two live values of a meter, in ms; none are published without it.
     pub live_interval_ms: Option<i64>,
+    /// Set when the instance is to end as if it had died: whatever a worker is at, it leaves it lying there.
+    pub abandoned: AtomicBool,
+}
+
+impl Shared {
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
 }
 
 /// Why a worker ended without having been asked to.
@@ -190,23 +199,33 @@ impl<'a> Worker<'a> {
 
     /// Commits the batch, if there is one, and acknowledges it.
     fn commit(&mut self, stop: &Stop) -> Result<(), Failed> {
-        if self.state.batch().is_empty() {
+        if self.state.batch().is_empty() || self.shared.is_abandoned() {
             return Ok(());
         }
         let (shared, start) = (self.shared, Instant::now());
         self.next_commit = start.checked_add(shared.commit_interval).unwrap_or(start);
         shared.observer.phase(self.partition, Phase::BeforeProduce);
+        if shared.is_abandoned() {
+            return Ok(());
+        }
         let (records, readings) = outgoing(&shared.names, self.state.batch(), &self.live, unix_now())?;
         let written = self.transactor.write(&records, stop).and_then(|()| {
             shared.observer.phase(self.partition, Phase::BeforeCommit);
-            self.transactor.commit(stop)
+            // Abandoned, the transaction stays open, as that of a dead process does, until the next owner's producer aborts it.
+            if shared.is_abandoned() { Ok(()) } else { self.transactor.commit(stop) }
         });
+        if shared.is_abandoned() {
+            return Ok(());
+        }
         shared.metrics.ended(ended(&written));
         written?;
         shared.metrics.transaction_seconds.observe(start.elapsed().as_secs_f64());
         shared.metrics.records_committed.inc_by(u64::try_from(self.state.batch().records.len()).unwrap_or(u64::MAX));
         shared.metrics.dead_letters.inc_by(u64::try_from(self.state.batch().dead_letters.len()).unwrap_or(u64::MAX));
         shared.observer.phase(self.partition, Phase::AfterCommitBeforeAck);
+        if shared.is_abandoned() {
+            return Ok(());
+        }
         for (meter, ack) in self.state.committed() {
             let link = self.ways.get(&meter).copied().unwrap_or_default();
             shared.links.ack(link, &meter, &ack, &shared.metrics);
