@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::{decode, gaps, output, pki, tail};
+use crate::{decode, demo, gaps, output, pki, tail, topics};
 
 /// Ferraris: smart metering, from the meter's bytes to one Kafka record, exactly once.
 #[derive(Debug, Parser)]
@@ -20,9 +20,14 @@ struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the whole system in this process, kill parts of it, and count what was lost or doubled
+    Demo(demo::Options),
     /// Certificates of meters, services and operators
     #[command(subcommand)]
     Pki(pki::Command),
+    /// Kafka topics: create, check, new ledger
+    #[command(subcommand)]
+    Topics(topics::Command),
     /// Show a frame's or an acknowledgement's bytes, field by field
     Decode(decode::Options),
     /// Live readings, states and alerts from the broker

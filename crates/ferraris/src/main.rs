@@ -6,6 +6,7 @@ mod canvas;
 mod cli;
 mod clock;
 mod decode;
+mod demo;
 mod gaps;
 mod kafka;
 mod output;
@@ -13,6 +14,7 @@ mod pki;
 mod ranges;
 mod sheet;
 mod tail;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(code) => return code,
     };
-    output::start_logging(false);
+    output::start_logging(matches!(command, Command::Demo(_)));
     match run(command) {
         Ok(outcome) => outcome.into(),
         // Whoever reads our output has seen enough.
@@ -38,7 +40,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Demo(options) => demo::run(&options),
         Command::Pki(command) => pki::run(&command),
+        Command::Topics(command) => topics::run(&command),
         Command::Decode(options) => decode::run(&options),
         Command::Tail(options) => tail::run(&options),
         Command::Gaps(options) => gaps::run(&options),
