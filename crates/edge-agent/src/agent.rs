@@ -80,6 +80,7 @@ pub struct Owner {
     /// The reason for gaps of what the failed transaction held, until the journal can be used again.
     broken: Option<GapReason>,
     stop: CancellationToken,
+    abandon: CancellationToken,
     grace: Duration,
 }
 
@@ -106,6 +107,8 @@ pub struct Parts {
     pub observer: Option<Observer>,
     /// When to stop taking samples and drain.
     pub stop: CancellationToken,
+    /// When to end at once.
+    pub abandon: CancellationToken,
     /// How long to drain.
     pub grace: Duration,
 }
@@ -116,7 +119,7 @@ impl Owner {
     /// # Errors
     /// The journal failed at once, or the system has no randomness.
     pub fn start(parts: Parts, salvaged: &[Salvaged]) -> Result<Self, StartFailed> {
-        let Parts { store, brains, inputs, clock, metrics, observer, stop, grace } = parts;
+        let Parts { store, brains, inputs, clock, metrics, observer, stop, abandon, grace } = parts;
         let now = clock.now();
         store.begin()?;
         let mut started = Vec::new();
@@ -134,7 +137,7 @@ impl Owner {
                 latest_ms: now.monotonic_ms,
             });
         }
-        let mut owner = Self { store, brains: started, inputs, clock, metrics, observer, broken: None, stop, grace };
+        let mut owner = Self { store, brains: started, inputs, clock, metrics, observer, broken: None, stop, abandon, grace };
         owner.tell_salvaged(salvaged, now)?;
         let accepted = owner.store.commit()?;
         owner.committed(Outcome { frames: Vec::new(), accepted });
@@ -262,7 +265,9 @@ impl Owner {
             Ok(()) => self.broken = None,
             Err(error) => {
                 self.store.roll_back();
-                self.broken = Some(reason);
+                // A disk that is merely full needs no new connection; anything else does.
+                let full = matches!(&error, MendFailed::Store(error) if error.is_full());
+                self.broken = Some(if full { reason } else { GapReason::JournalDamaged });
                 tracing::warn!(%error, "journal cannot be used; trying again");
             }
         }
@@ -305,17 +310,14 @@ impl Owner {
     /// Nothing more is measured: what is queued is committed, and what is connected gets rid of what it has.
     async fn drain(&mut self) {
         let end = Instant::now().checked_add(self.grace).unwrap_or_else(Instant::now);
-        loop {
-            let mut inputs = Vec::new();
-            while inputs.len() < INPUTS_PER_TURN
-                && let Ok(input) = self.inputs.try_recv()
-            {
-                inputs.push(input);
-            }
-            let gathered = !inputs.is_empty();
-            match self.broken {
-                Some(_) => self.mend(),
-                None => self.handle(inputs),
+        while !self.abandon.is_cancelled() {
+            let mut gathered = false;
+            if self.broken.is_some() {
+                self.mend();
+            } else {
+                let inputs = self.take_inputs();
+                gathered = !inputs.is_empty();
+                self.handle(inputs);
             }
             if self.broken.is_none() && !gathered && self.is_drained() || Instant::now() >= end {
                 return;
@@ -326,6 +328,10 @@ impl Owner {
         }
     }
 
+    fn take_inputs(&mut self) -> Vec<Input> {
+        std::iter::from_fn(|| self.inputs.try_recv().ok()).take(INPUTS_PER_TURN).collect()
+    }
+
     async fn wait_for_input(&mut self, end: Instant) {
         let deadline = self.deadline().min(end);
         let mut inputs = Vec::new();
@@ -333,6 +339,7 @@ impl Owner {
             _ = self.inputs.recv_many(&mut inputs, INPUTS_PER_TURN), if self.broken.is_none() => self.handle(inputs),
             () = sleep_until(deadline.into()) => {}
             () = sleep(MEND_EVERY), if self.broken.is_some() => {}
+            () = self.abandon.cancelled() => {}
         }
     }
 

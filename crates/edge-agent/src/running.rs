@@ -201,7 +201,7 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
     let buses = buses(&config, &sender, &metrics)?;
     let sources = sources(&config, &sender, &mut options)?;
     let (listener, health_addr) = listener(&config).await?;
-    let parts = Prepared { frames, inputs, metrics: metrics.clone(), stop: drain.clone() };
+    let parts = Prepared { frames, inputs, metrics: metrics.clone(), stop: drain.clone(), abandon: stop.clone() };
     let owner = owner(&config, options, parts).await?;
 
     // Nothing was started before, so nothing is left behind when a step above fails.
@@ -212,7 +212,7 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
         measuring.spawn(forward(inbox, samples, rest.clone()));
     }
     for link in links {
-        tasks.spawn(link.run(stop.clone()));
+        tasks.spawn(link.run(stop.child_token()));
     }
     if let Some(listener) = listener {
         tasks.spawn(health::serve(listener, metrics.clone(), stop.clone()));
@@ -228,6 +228,7 @@ struct Prepared {
     inputs: mpsc::Receiver<Input>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
+    abandon: CancellationToken,
 }
 
 /// Opens the journal and starts the brains, on a thread that may wait for the disk.
@@ -238,9 +239,9 @@ async fn owner(config: &Config, options: Options, prepared: Prepared) -> Result<
     let opened = tokio::task::spawn_blocking(move || {
         let clock = Clock::new(options.wall.unwrap_or_else(|| Box::new(clock::system)));
         let (store, salvaged) = Store::open(&journal.path, &ids, journal.limit_bytes, clock.utc())?;
-        let Prepared { frames, inputs, metrics, stop } = prepared;
+        let Prepared { frames, inputs, metrics, stop, abandon } = prepared;
         let brains = brains.into_iter().zip(frames).collect();
-        let parts = Parts { store, brains, inputs, clock, metrics, observer: options.observer, stop, grace };
+        let parts = Parts { store, brains, inputs, clock, metrics, observer: options.observer, stop, abandon, grace };
         Ok(Owner::start(parts, &salvaged)?)
     });
     match opened.await {

@@ -1,11 +1,5 @@
 //! What the driver makes of real replies, of damaged ones, and of anything else.
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test may panic"
-)]
+#![expect(clippy::arithmetic_side_effects, clippy::expect_used, clippy::string_slice, reason = "a test may panic")]
 
 use measure::{Amperes, Hertz, PowerFactor, Volts, WattHours, Watts};
 use meters::modbus::{Address, Exception, ReplyError};

@@ -113,8 +113,13 @@ mod tests {
 
     #[test]
     fn every_key_of_the_reference_is_commented_and_nothing_else_is_accepted() {
-        for (from, to) in [("port = 8883", "prt = 8883"), ("address = 1", "adress = 1"), ("grace_ms", "grace_s"), ("[journal]", "[jurnal]")]
-        {
+        for (from, to) in [
+            ("port = 8883", "prt = 8883"),
+            ("address = 1", "adress = 1"),
+            ("grace_ms", "grace_s"),
+            ("[journal]", "[jurnal]"),
+            ("poll_ms", "color = 1\npoll_ms"),
+        ] {
             let text = REFERENCE.replacen(from, to, 1);
             assert_ne!(text, REFERENCE);
             assert!(toml::from_str::<Config>(&text).is_err(), "{to}");
@@ -137,8 +142,10 @@ mod tests {
         );
         assert_eq!(problem("poll_ms = 1000", "poll_ms = 1"), "configuration: meter M0001: poll_ms is 1: use 100 to 3600000");
         assert_eq!(problem("power_w = 20.0", "power_w = -1.0"), "configuration: report.power_w is -1: use a number from 0 to 100000");
-        assert!(problem("keep_alive_s = 30", "keep_alive_s = \"x\"").starts_with("agent.toml: line 14: invalid type: string"));
-        assert!(problem("id = \"M0001\"", "id = \"M/1\"").contains("identifier may hold only"));
+        let text = problem("keep_alive_s = 30", "keep_alive_s = \"x\"");
+        assert!(text.starts_with("agent.toml: line 13: invalid type: string"), "{text}");
+        let text = problem("id = \"M0001\"", "id = \"M/1\"");
+        assert!(text.contains("identifier may hold only"), "{text}");
         let double = "[[meter]]\nid = \"M0001\"\ncertificate_file = \"a\"\nkey_file = \"b\"\ndevice = \"pzem-004t\"\nbus = \"main\"\naddress = 2\n\n[report]";
         assert_eq!(problem("[report]", double), "configuration: meter M0001 is there twice");
         let unreadable = Config::load(Path::new("/nowhere/agent.toml")).expect_err("not there").to_string();

@@ -74,13 +74,13 @@ pub struct Device {
     address: u8,
     source: Source,
     alarm_threshold: u16,
-    energy: u32,
+    reset: bool,
     energy_at_reset: u32,
 }
 
 impl Device {
     pub fn new(address: u8, source: Source) -> Self {
-        Self { address, source, alarm_threshold: ALARM_THRESHOLD, energy: 0, energy_at_reset: 0 }
+        Self { address, source, alarm_threshold: ALARM_THRESHOLD, reset: false, energy_at_reset: 0 }
     }
 
     pub fn address(&self) -> u8 {
@@ -122,7 +122,8 @@ impl Device {
             Request::WriteSingleRegister(0x0002, _) => Err(ILLEGAL_DATA),
             Request::WriteSingleRegister(..) => Err(ILLEGAL_ADDRESS),
             Request::Custom(..) if pdu == [0x42] => {
-                self.energy_at_reset = self.energy;
+                // The source is asked for reads only, so counting starts anew with the next.
+                self.reset = true;
                 Ok(pdu.to_vec())
             }
             _ => Err(ILLEGAL_FUNCTION),
@@ -132,8 +133,11 @@ impl Device {
     /// The source's registers, with the energy since the last reset and the alarm of the threshold set.
     fn inputs(&mut self) -> Option<Registers> {
         let mut registers = (self.source)()?;
-        self.energy = energy_of(&registers);
-        let [low, high] = double(i32::try_from(self.energy.saturating_sub(self.energy_at_reset)).unwrap_or(i32::MAX));
+        let energy = energy_of(&registers);
+        if std::mem::take(&mut self.reset) {
+            self.energy_at_reset = energy;
+        }
+        let [low, high] = double(i32::try_from(energy.saturating_sub(self.energy_at_reset)).unwrap_or(i32::MAX));
         let [_, _, _, watts_low, watts_high, energy_low, energy_high, _, _, alarm] = &mut registers;
         (*energy_low, *energy_high) = (low, high);
         let deciwatts = u32::from(*watts_high) << 16 | u32::from(*watts_low);
@@ -202,7 +206,7 @@ mod tests {
         assert_eq!(ResetEnergy.parse(address(1), &say(&ResetEnergy.request(address(1)))), Ok(()));
         assert_eq!(SetAlarmThreshold(100).parse(address(1), &say(&SetAlarmThreshold(100).request(address(1)))), Ok(()));
         let measurement = ReadAll.parse(address(1), &say(&ReadAll.request(address(1)))).expect("sound");
-        assert_eq!((measurement.energy, measurement.alarm), (WattHours::from_centiwatthours(100), true));
+        assert_eq!((measurement.energy, measurement.alarm), (WattHours::default(), true));
         assert_eq!(SetAddress(address(9)).parse(address(1), &say(&SetAddress(address(9)).request(address(1)))), Ok(()));
         assert!(say(&ReadSettings.request(address(1))).is_empty(), "it has another address now");
         let settings = ReadSettings.parse(address(9), &say(&ReadSettings.request(address(9)))).expect("sound");
