@@ -1,5 +1,6 @@
 //! The main job: the whole system in one process loses and doubles nothing although broker and processor are killed halfway.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -30,4 +31,44 @@ fn nothing_is_lost_or_doubled_over_a_restart() {
     }
     let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+/// The arguments of a hint for our own program; its words hold no blanks here.
+fn hint<'a>(lines: &'a [String], command: &str) -> Vec<&'a str> {
+    let line = lines.iter().find(|line| line.contains(&format!(" {command} "))).unwrap_or_else(|| panic!("no hint for {command}"));
+    line.split_whitespace().skip(1).collect()
+}
+
+#[test]
+fn its_own_hints_work_while_it_runs() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_ferraris"))
+        .args(["demo", "--seconds", "8", "--homes", "2", "--seed", "9"])
+        .env_remove("RUST_LOG")
+        .env("TMPDIR", temporary.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut hints = Vec::new();
+    while !hints.iter().any(|line: &String| line.contains(" gaps --kafka")) {
+        hints.push(output.next().expect("the demo prints its hints before it ends"));
+    }
+
+    let mut tail =
+        Command::new(env!("CARGO_BIN_EXE_ferraris")).args(hint(&hints, "tail")).arg("--json").stdout(Stdio::piped()).spawn().unwrap();
+    let live = BufReader::new(tail.stdout.take().unwrap()).lines().map(Result::unwrap).find(|line| line.contains("\"live/home-"));
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    let live: Value = serde_json::from_str(&live.expect("a live value comes")).unwrap();
+    assert!((200.0..260.0).contains(&live["value"]["voltage_v"].as_f64().unwrap()), "{live}");
+
+    let gaps = Command::new(env!("CARGO_BIN_EXE_ferraris")).args(hint(&hints, "gaps")).arg("--json").output().unwrap();
+    let sums: Value = serde_json::from_str(String::from_utf8_lossy(&gaps.stdout).lines().last().unwrap_or_default()).unwrap();
+    assert_eq!((gaps.status.code(), sums["missing"].as_u64(), sums["doubled"].as_u64()), (Some(0), Some(0), Some(0)), "{sums}");
+    assert!(sums["records"].as_u64() > Some(0), "{sums}");
+
+    let rest: Vec<String> = output.collect();
+    assert!(demo.wait().unwrap().success(), "{}", rest.join("\n"));
 }

@@ -14,8 +14,8 @@ use super::papers::{self, Pair, Papers};
 use super::stage::{PARTITIONS, Stage};
 use super::stand::{Stand, Threads};
 
-const BROKER_THREADS: Threads = Threads { name: "broker", workers: 2, blocking: 16 };
-const PROCESSOR_THREADS: Threads = Threads { name: "processor", workers: 2, blocking: 16 };
+const BROKER_THREADS: Threads = Threads { name: "broker", workers: 2, blocking: 16, killable: true };
+const PROCESSOR_THREADS: Threads = Threads { name: "processor", workers: 2, blocking: 16, killable: true };
 /// How long the system may take to give a killed broker's port back, and how often to ask.
 const PORT_MAX: Duration = Duration::from_secs(10);
 const PORT_AGAIN: Duration = Duration::from_millis(50);

@@ -30,8 +30,9 @@ const HEARTBEAT_MS: u64 = 1_000;
 /// Agents come back soon after the broker, so that a short demo is enough to see it.
 const RECONNECT_FIRST_MS: u64 = 200;
 const RECONNECT_MAX_MS: u64 = 1_000;
-/// Registers of meters that have been there for years, in Wh.
-const REGISTER_WH: u64 = 12_345_678;
+/// Registers of meters that have been there for years, in Wh: the least, and how far they differ.
+const REGISTER_WH: u64 = 1_234_567;
+const REGISTER_WH_SPREAD: u64 = 19_999_999;
 /// How long agents may drain in the end.
 const DRAIN_MS: u64 = 90_000;
 /// The meter with the captured replies: its name, its serial line and its address there.
@@ -109,7 +110,7 @@ impl Homes {
         plans.push(Plan { id: PZEM.parse()?, config, options: accepted.options() });
 
         // An agent's owner waits for its disk on a thread of its own.
-        let threads = Threads { name: "agents", workers: 2, blocking: plans.len().saturating_add(16) };
+        let threads = Threads { name: "agents", workers: 2, blocking: plans.len().saturating_add(16), killable: false };
         let agents = Stand::start(threads, async {
             samplers.into_iter().for_each(|sampler| drop(tokio::spawn(sampler)));
             let mut agents = Vec::new();
@@ -181,7 +182,8 @@ fn first_sample(number: u16, homes: u16) -> Duration {
 /// Lives in a home second by second, and measures it.
 async fn sampler(seed: u64, first: Duration, sender: mpsc::Sender<Observation>) {
     let mut household = Household::new(seed, &HouseholdConfig::default());
-    let mut sensor = Sensor::new(seed, Profile::PZEM_LAGGING).with_register(REGISTER_WH);
+    let mut sensor = Sensor::new(seed, Profile::PZEM_LAGGING)
+        .with_register(REGISTER_WH.saturating_add(seed.wrapping_mul(REGISTER_WH) % REGISTER_WH_SPREAD));
     let mut clock = interval_at(Instant::now().checked_add(first).unwrap_or_else(Instant::now), SAMPLE_EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -57,7 +57,10 @@ async fn on(stage: &Stage, options: &Options, dir: &Path, mut stop: watch::Recei
     let mut show = Show::open(stage, &cast, &papers, &homes, seen, reports)?;
     let (half, end) = times(options.seconds);
     show.during(&mut stop.clone(), Some(&homes), or_stop(sleep_until(half), &mut stop)).await?;
-    show.during(&mut stop.clone(), Some(&homes), cast.restart(stage, &news)).await??;
+    // Who wants the end does not want to wait for a restart.
+    if *stop.borrow() == 0 {
+        show.during(&mut stop.clone(), Some(&homes), cast.restart(stage, &news)).await??;
+    }
     let end = end.max(after(AFTERWARDS_MIN));
     show.during(&mut stop.clone(), Some(&homes), or_stop(sleep_until(end), &mut stop)).await?;
 

@@ -11,6 +11,7 @@ const RETIRE_MAX: Duration = Duration::from_secs(120);
 /// Something at work in its own runtime. Dropped, it is killed: its tasks are cut off wherever they are, nothing is said goodbye to.
 pub struct Stand<T> {
     runtime: Option<Runtime>,
+    killable: bool,
     /// Dropped after the runtime is gone, so that its own farewell finds nobody to carry it out.
     value: Option<T>,
 }
@@ -24,17 +25,20 @@ pub struct Threads {
     pub workers: usize,
     /// For what blocks.
     pub blocking: usize,
+    /// Whether it may be shut down under its service. One whose blocking threads wait for its timers may not: they would panic. It is
+    /// left to the end of the process, if the service does not retire before.
+    pub killable: bool,
 }
 
 impl<T: Send + 'static> Stand<T> {
     /// Starts it.
     pub async fn start(threads: Threads, service: impl Future<Output = anyhow::Result<T>> + Send + 'static) -> anyhow::Result<Self> {
-        let Threads { name, workers, blocking } = threads;
+        let Threads { name, workers, blocking, killable } = threads;
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(workers).max_blocking_threads(blocking).thread_name(name).enable_all();
         let runtime = builder.build().with_context(|| format!("cannot start threads for {name}"))?;
         let started = runtime.spawn(service);
-        let mut stand = Self { runtime: Some(runtime), value: None };
+        let mut stand = Self { runtime: Some(runtime), killable, value: None };
         stand.value = Some(started.await.with_context(|| format!("{name} panicked while it started"))??);
         Ok(stand)
     }
@@ -64,14 +68,17 @@ impl<T: Send + 'static> Stand<T> {
         let (Some(runtime), Some(value)) = (&self.runtime, self.value.take()) else { anyhow::bail!("it never started") };
         let ended = runtime.spawn(end(value));
         let output = tokio::time::timeout(RETIRE_MAX, ended).await;
-        output.context("a service of the demo did not end in time")?.context("a service of the demo panicked")
+        let output = output.context("a service of the demo did not end in time")?.context("a service of the demo panicked")?;
+        self.killable = true;
+        Ok(output)
     }
 }
 
 impl<T> Drop for Stand<T> {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        match self.runtime.take() {
+            Some(runtime) if self.killable => runtime.shutdown_background(),
+            runtime => std::mem::forget(runtime),
         }
     }
 }
@@ -83,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    const THREADS: Threads = Threads { name: "test", workers: 1, blocking: 1 };
+    const THREADS: Threads = Threads { name: "test", workers: 1, blocking: 1, killable: true };
 
     struct Goodbye(Arc<AtomicBool>);
 
