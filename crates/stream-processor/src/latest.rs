@@ -1,10 +1,15 @@
 //! `meter.latest.v1`: derived from committed readings, outside their transaction. Values may be missed or repeated; the next one follows.
 
+use std::time::Duration;
+
 use contracts::{LatestRecord, ReadingRecord};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use crate::kafka::{Clients, Context};
+
+/// Longest wait at the end.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Writes the latest readings.
 pub struct Latest {
@@ -17,6 +22,13 @@ impl Latest {
     pub fn new(clients: &Clients) -> Result<Self, KafkaError> {
         let producer = clients.plain().create_with_context(Context)?;
         Ok(Self { producer, topic: clients.topic(&contracts::topics::LATEST) })
+    }
+
+    /// Waits a moment for what is queued; what is not delivered by then is given up.
+    pub fn flush(&self) {
+        if let Err(error) = self.producer.flush(FLUSH) {
+            tracing::debug!(%error, "latest readings not delivered");
+        }
     }
 
     /// Queues a value for its meter's partition; false if the queue is full.

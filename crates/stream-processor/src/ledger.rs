@@ -80,6 +80,8 @@ pub fn read(
     for partition in &open {
         assignment.add_partition_offset(&topic, *partition, Offset::Beginning)?;
     }
+    // Without knowing the leaders first, librdkafka waits half a second before it asks for them.
+    consumer.fetch_metadata(Some(&topic), clients.request_timeout)?;
     consumer.assign(&assignment)?;
     let mut last_news = Instant::now();
     while !open.is_empty() {

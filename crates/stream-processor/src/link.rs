@@ -133,6 +133,11 @@ impl Link {
                     "it refuses the subscription to meters' frames; is the certificate's role service, and the access list right?"
                         .to_owned()
                 }
+                // A connection that lasts is a good one, subscriptions or not.
+                Ok(Event::Incoming(Packet::PingResp)) => {
+                    self.backoff.reset();
+                    continue;
+                }
                 Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => return,
                 Ok(_) => continue,
                 Err(error) => error.to_string(),
@@ -229,5 +234,58 @@ impl Backoff {
 
     const fn reset(&mut self) {
         self.next_ms = self.min_ms;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_partition_holds_the_link_once_and_then_only_drops() {
+        let (routes, metrics, mut blocked) = (Routes::new(1), Metrics::new(), BTreeSet::new());
+        let (sender, frames) = flume::bounded(1);
+        routes.open(0, sender);
+        let topic = Topic::up(&"M1".parse().unwrap()).to_string();
+        let publish = Publish::new(&topic, QoS::AtLeastOnce, vec![1]);
+        for expected in [0, 1] {
+            route(7, &publish, &routes, &mut blocked, &metrics).await;
+            assert_eq!(metrics.dropped_count(Dropped::QueueFull), expected);
+        }
+        let start = Instant::now();
+        for _ in 0..100 {
+            route(7, &publish, &routes, &mut blocked, &metrics).await;
+        }
+        assert!(start.elapsed() < QUEUE_WAIT * 10, "frames of a full partition do not wait one after the other");
+        assert_eq!(metrics.dropped_count(Dropped::QueueFull), 101);
+        assert_eq!(frames.recv().unwrap().link, 7);
+        route(7, &publish, &routes, &mut blocked, &metrics).await;
+        assert!(frames.try_recv().is_ok() && blocked.is_empty());
+    }
+
+    #[tokio::test]
+    async fn other_topics_and_other_partitions_are_dropped_and_counted() {
+        let (routes, metrics, mut blocked) = (Routes::new(4), Metrics::new(), BTreeSet::new());
+        for (topic, reason) in [("live/M1", Dropped::BadTopic), ("f1/00/M1/up", Dropped::BadTopic)] {
+            let before = metrics.dropped_count(reason);
+            route(0, &Publish::new(topic, QoS::AtLeastOnce, vec![1]), &routes, &mut blocked, &metrics).await;
+            assert_eq!(metrics.dropped_count(reason), before + 1, "{topic}");
+        }
+        let up = Topic::up(&"M1".parse().unwrap()).to_string();
+        route(0, &Publish::new(up, QoS::AtLeastOnce, vec![1]), &routes, &mut blocked, &metrics).await;
+        assert_eq!(metrics.dropped_count(Dropped::NotOwned), 1);
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_bound_and_vary() {
+        let mut backoff = Backoff { min_ms: 10, max_ms: 40, next_ms: 10 };
+        for ceiling in [10, 20, 40, 40] {
+            let pause = backoff.next();
+            assert!(pause >= Duration::from_millis(ceiling / 2) && pause <= Duration::from_millis(ceiling), "{pause:?} {ceiling}");
+        }
+        backoff.reset();
+        assert!(backoff.next() <= Duration::from_millis(10));
     }
 }

@@ -87,14 +87,16 @@ fn membership(shared: &Arc<Shared>, ending: &Arc<Ending>, revoke_timeout: Durati
     let consumer: BaseConsumer<Member> = shared.clients.member().create_with_context(member)?;
     let topic = shared.clients.topic(&contracts::topics::LEDGER);
     consumer.subscribe(&[&topic])?;
-    let mut result = Ok(());
+    let (mut result, mut told) = (Ok(()), None);
     while !ending.is_over() && !lost.load(Ordering::Acquire) && result.is_ok() {
         // Partitions are paused, so all that comes is errors; the client gets over most of them by itself.
-        if let Some(Err(error)) = consumer.poll(POLL) {
-            tracing::debug!(%error, "group");
-            if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
-                result = Err(error);
-            }
+        let Some(Err(error)) = consumer.poll(POLL) else { continue };
+        if told.as_ref() != Some(&error) {
+            tracing::warn!(%error, "consumer group");
+            told = Some(error.clone());
+        }
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            result = Err(error);
         }
     }
     let context = Arc::clone(consumer.context());
@@ -110,6 +112,17 @@ struct Member {
     lost: Arc<AtomicBool>,
     revoke_timeout: Duration,
     workers: Mutex<BTreeMap<i32, Worker>>,
+}
+
+/// A worker that panics must not leave its partition assigned and unworked.
+struct LostByPanic(Arc<AtomicBool>);
+
+impl Drop for LostByPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
 }
 
 struct Worker {
@@ -158,6 +171,7 @@ impl Member {
         let thread = thread::Builder::new().name(format!("partition-{partition}")).spawn({
             let stop = Arc::clone(&stop);
             move || {
+                let _lost_by_panic = LostByPanic(Arc::clone(&lost));
                 tracing::info!(partition, "partition assigned");
                 let Err(why) = work(&shared, partition, &stop) else { return };
                 if let Lost::Ledger(error @ (LedgerError::Misplaced { .. } | LedgerError::Row { .. })) = &why {

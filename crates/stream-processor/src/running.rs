@@ -118,7 +118,12 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     let revoke_timeout = Duration::from_millis(config.commit.revoke_timeout_ms);
     let member = tokio::task::spawn_blocking({
         let (shared, ending) = (Arc::clone(&shared), Arc::clone(&ending));
-        move || ownership::run(&shared, &ending, revoke_timeout)
+        move || {
+            ownership::run(&shared, &ending, revoke_timeout);
+            if let Some(latest) = &shared.latest {
+                latest.flush();
+            }
+        }
     });
     let (http_stop, stopped) = oneshot::channel();
     let stopped = async {

@@ -22,6 +22,9 @@ use crate::records::Outgoing;
 
 /// Longest wait within one call, so that a request to stop is seen.
 const STEP: Duration = Duration::from_millis(500);
+/// Longest wait within one call of `init_transactions`. librdkafka looks for a coordinator when it is called and every 500 ms, and
+/// before the first connection stands it finds none: asking again makes it look again.
+const INIT_STEP: Duration = Duration::from_millis(25);
 /// How often the producer is asked whether everything is delivered.
 ///
 /// `flush` and the commit would ask, but only every 100 ms; a transaction takes 3.
@@ -76,7 +79,7 @@ impl Transactor {
     pub fn open(clients: &Clients, partition: i32, stop: &Stop) -> Result<Self, Failed> {
         let producer = clients.transactional(partition).create_with_context(Context).map_err(Failed::Unknown)?;
         let it = Self { producer, partition };
-        it.repeat(|producer| producer.init_transactions(STEP), || stop.requested())?;
+        it.repeat(|producer| producer.init_transactions(INIT_STEP), || stop.requested())?;
         Ok(it)
     }
 
