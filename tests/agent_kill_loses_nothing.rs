@@ -3,11 +3,11 @@
 //! How the test knows that the kill hit the phase: while nobody commits (no processor runs) nothing can be acknowledged, so every row
 //! that the agent said it accepted is in the journal and, its link being up, on its way.
 
+use fleet::audit::Identity;
 use measure::{MeterId, UnixMillis};
 use promises::child::{Child, Halt};
 use promises::{Stage, books, home};
 use testkit::await_until;
-use fleet::audit::Identity;
 
 /// Rows before each kill.
 const ROWS: usize = 6;
@@ -16,14 +16,15 @@ const ROWS: usize = 6;
 async fn agent_kill_loses_nothing() -> anyhow::Result<()> {
     let program = env!("CARGO_BIN_EXE_agent");
     let mut stage = Stage::new().await?;
-    let config = home::config(&mut stage, "home", 2)?;
+    let mut config = home::config(&mut stage, "home", 2)?;
+    let meters = std::mem::take(&mut config.meter);
     let path = stage.dir().join("agent.toml");
     std::fs::write(&path, toml::to_string(&config)?)?;
 
     // Three lives end by a kill with rows accepted, numbered and unacknowledged; each opens a stream of its own.
     let mut accepted = Vec::new();
     for _ in 0..3 {
-        let mut agent = Child::agent(program, &path)?;
+        let mut agent = Child::agent(program, &path, &meters)?;
         for _ in 0..ROWS {
             accepted.push(agent.line("a row was accepted", identity).await?);
         }
@@ -34,7 +35,7 @@ async fn agent_kill_loses_nothing() -> anyhow::Result<()> {
     let mut processor = Child::processor(env!("CARGO_BIN_EXE_processor"), &processor_config, Halt::Never)?;
     processor.owns(&[0, 1, 2, 3]).await?;
 
-    let mut agent = Child::agent(program, &path)?;
+    let mut agent = Child::agent(program, &path, &meters)?;
     accepted.push(agent.line("a row was accepted", identity).await?);
     await_until("everything accepted is in Kafka", promises::PATIENCE, async || {
         accepted.extend(agent.lines_now().iter().filter_map(|line| identity(line)));

@@ -9,7 +9,7 @@ use edge_agent::{Observation, Options};
 use measure::{Flags, GapReason, Record};
 use promises::child::{Child, Halt};
 use promises::{Books, PATIENCE, Stage, books, home};
-use testkit::await_until;
+use testkit::{Fault, Proxy, await_until};
 use tokio::sync::mpsc;
 
 /// Seconds that the meter measures in one go; three times what the journal can hold.
@@ -21,11 +21,14 @@ async fn disk_full_becomes_a_gap() -> anyhow::Result<()> {
     let config = stage.processor_config("processor")?;
     let mut processor = Child::processor(env!("CARGO_BIN_EXE_processor"), &config, Halt::Never)?;
     processor.owns(&[0, 1, 2, 3]).await?;
-    stage.kill_broker();
 
+    // The way to the broker is closed for the agent only.
+    let way = Proxy::start(stage.mqtt(), 1).await?;
+    way.set(Fault::Refuse);
     let books = Books::default();
     let mut config = home::config(&mut stage, "home", 1)?;
     config.journal.limit_bytes = 24 * 1024;
+    config.broker.port = way.address().port();
     assert!(matches!(config.meter[0].device, Device::Supplied { .. }));
     let (sender, samples) = mpsc::channel(16);
     let accepted = std::sync::Arc::new(std::sync::Mutex::new((0_u64, 0_u64)));
@@ -57,7 +60,7 @@ async fn disk_full_becomes_a_gap() -> anyhow::Result<()> {
     let waiting = agent.metrics().journal.rows.get();
     assert!(waiting < i64::from(SECONDS) / 2, "{waiting} rows wait: the journal gave some up");
 
-    stage.start_broker().await?;
+    way.heal();
     await_until("the journal is empty", PATIENCE, async || Ok((agent.metrics().journal.rows.get() == 0).then_some(()))).await?;
     let counted = *accepted.lock().unwrap();
     let readings = books::readings(&stage).await?;

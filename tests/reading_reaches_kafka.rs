@@ -68,14 +68,17 @@ async fn reading_reaches_kafka() -> anyhow::Result<()> {
         assert!(answers.any(|registers| quantities(registers) == raw.map(f64::round)), "nobody measured {reading:?}");
     }
     assert!(readings.windows(2).all(|pair| pair[0].seq < pair[1].seq && pair[0].time_ms < pair[1].time_ms), "in order");
-    assert!(readings.iter().any(|reading| reading.seq == live.seq && reading.voltage_v == live.voltage_v), "live shows a reading of Kafka's");
+    assert!(
+        readings.iter().any(|reading| reading.seq == live.seq && reading.voltage_v == live.voltage_v),
+        "live shows a reading of Kafka's"
+    );
 
     let ledger = stage.topic(&LEDGER).await?;
     let through = ledger.iter().filter_map(|row| match serde_json::from_slice(row.value.as_deref()?).ok()? {
         LedgerRecord::Through(row) if row.meter == meter => Some(row.through),
         _ => None,
     });
-    assert_eq!(through.max(), Some(verdict.committed + 1), "the ledger counts every record and the hello");
+    assert_eq!(through.max(), Some(verdict.committed), "the ledger counts every record");
     await_until("the latest reading is published", PATIENCE, async || Ok((!stage.topic(&LATEST).await?.is_empty()).then_some(()))).await
 }
 
@@ -86,7 +89,12 @@ fn pzem_agent(stage: &mut Stage, meter: &MeterId, line: &PzemLine) -> anyhow::Re
     config.shutdown.grace_ms = 10_000;
     config.bus.insert("main".to_owned(), Bus::at(line.path()));
     let device = Device::Pzem004t { bus: "main".to_owned(), address: ADDRESS, poll_ms: 500 };
-    config.meter.push(edge_agent::config::Meter { id: meter.clone(), certificate_file: identity.certificate, key_file: identity.key, device });
+    config.meter.push(edge_agent::config::Meter {
+        id: meter.clone(),
+        certificate_file: identity.certificate,
+        key_file: identity.key,
+        device,
+    });
     Ok(config)
 }
 

@@ -35,6 +35,10 @@ async fn urgent_event_overtakes_backlog() -> anyhow::Result<()> {
     let readings = books::readings(&stage).await?;
     let backlog: Vec<_> = readings.iter().filter(|reading| time.millis_since(reading.time_ms) > 2_000).collect();
     assert!(backlog.len() >= 10, "{} readings are older than the event", backlog.len());
-    assert!(backlog.iter().all(|reading| reading.seq > seq), "event {seq} went ahead of {:?}", backlog.iter().map(|it| it.seq).collect::<Vec<_>>());
+    assert!(
+        backlog.iter().all(|reading| reading.seq > seq),
+        "event {seq} went ahead of {:?}",
+        backlog.iter().map(|it| it.seq).collect::<Vec<_>>()
+    );
     Ok(())
 }

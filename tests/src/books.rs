@@ -25,10 +25,7 @@ impl Books {
 
     /// Notes a record that a journal accepted.
     pub fn note(&self, meter: &MeterId, record: &Record) {
-        // The hello of a stream is made when the stream is opened; its number is watched, not its content.
-        if !matches!(record, Record::Hello(_)) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).add(record::accepted(meter, record));
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(record::accepted(meter, record));
     }
 
     /// How many records journals accepted so far.
@@ -60,11 +57,11 @@ pub async fn held(stage: &Stage) -> anyhow::Result<Held> {
     let mut held = Held::default();
     for reading in readings(stage).await? {
         let (number, identity) = record::reading(&reading);
-        held.add(number, Some(identity));
+        held.add(number, identity);
     }
     for event in events(stage).await? {
         let (number, identity) = record::event(&event);
-        held.add(number, (!matches!(event, EventRecord::Hello(_))).then_some(identity));
+        held.add(number, identity);
     }
     Ok(held)
 }

@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use edge_agent::config::Meter;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -45,9 +46,12 @@ impl Child {
     }
 
     /// An agent that measures by itself and tells what its journal accepts.
-    pub fn agent(program: &str, config: &Path) -> anyhow::Result<Self> {
+    pub fn agent(program: &str, config: &Path, meters: &[Meter]) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.arg(config);
+        for meter in meters {
+            command.arg(meter.id.as_str()).arg(&meter.certificate_file).arg(&meter.key_file);
+        }
         Self::start("agent", command)
     }
 
@@ -75,7 +79,9 @@ impl Child {
             }
             anyhow::bail!("the {} ended before it said: {what}", self.name)
         };
-        tokio::time::timeout(PATIENCE, search).await.with_context(|| format!("the {} did not say within {PATIENCE:?}: {what}", self.name))?
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .with_context(|| format!("the {} did not say within {PATIENCE:?}: {what}", self.name))?
     }
 
     /// Waits until a processor owns these partitions, and no others.

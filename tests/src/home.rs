@@ -26,7 +26,13 @@ pub struct Home {
 
 impl Home {
     /// Starts an agent whose meters measure at once. `adjust` may change its configuration first.
-    pub async fn start(stage: &mut Stage, name: &str, meters: u16, books: &Books, adjust: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
+    pub async fn start(
+        stage: &mut Stage,
+        name: &str,
+        meters: u16,
+        books: &Books,
+        adjust: impl FnOnce(&mut Config),
+    ) -> anyhow::Result<Self> {
         let mut config = config(stage, name, meters)?;
         adjust(&mut config);
         let mut options = Options::default().accepted(books.observer());
@@ -85,10 +91,14 @@ pub fn config(stage: &mut Stage, name: &str, meters: u16) -> anyhow::Result<Conf
     for number in 0..meters {
         let id: MeterId = format!("{name}-{number}").parse()?;
         let identity = stage.client(id.as_str(), Role::Meter)?;
-        let device = Device::Supplied { name: Text::try_from("simulated").unwrap_or_default() };
-        config.meter.push(Meter { id, certificate_file: identity.certificate, key_file: identity.key, device });
+        config.meter.push(supplied(id, identity.certificate, identity.key));
     }
     Ok(config)
+}
+
+/// A meter whose samples somebody supplies.
+pub fn supplied(id: MeterId, certificate_file: PathBuf, key_file: PathBuf) -> Meter {
+    Meter { id, certificate_file, key_file, device: Device::Supplied { name: Text::try_from("simulated").unwrap_or_default() } }
 }
 
 /// The stage's broker, for an agent that comes back soon.

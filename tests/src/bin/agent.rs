@@ -1,4 +1,5 @@
-//! An agent for tests: `agent CONFIG`. Its meters measure by themselves; each record that the journal accepts becomes a line.
+//! An agent for tests: `agent CONFIG [ID CERTIFICATE KEY]...`. Its meters measure by themselves; each record that the journal accepts
+//! becomes a line. Meters with supplied samples are nothing that a file could describe, so they stand behind it.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,18 +8,22 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use edge_agent::{Config, Observation, Options};
 use fleet::audit::record;
-use measure::Record;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let path = std::env::args_os().nth(1).map(PathBuf::from).context("usage: agent CONFIG")?;
-    let config = Config::load(&path)?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (path, meters) = arguments.split_first().context("usage: agent CONFIG [ID CERTIFICATE KEY]...")?;
+    let mut config: Config = toml::from_str(&std::fs::read_to_string(path)?)?;
+    for meter in meters.as_chunks().0 {
+        let [id, certificate, key]: &[String; 3] = meter;
+        config.meter.push(promises::home::supplied(id.parse()?, PathBuf::from(certificate), PathBuf::from(key)));
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut options = Options::default().accepted(|rows| {
         let mut output = std::io::stdout().lock();
-        for row in rows.iter().filter(|row| !matches!(row.record, Record::Hello(_))) {
+        for row in &rows {
             let identity = record::accepted(&row.meter, &row.record);
             // Whoever reads it may be gone already.
             let _ = writeln!(output, "accepted {} {} {}", identity.meter, identity.time.0, identity.digest);
