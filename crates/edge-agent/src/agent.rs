@@ -79,6 +79,8 @@ pub struct Owner {
     observer: Option<Observer>,
     /// The reason for gaps of what the failed transaction held, until the journal can be used again.
     broken: Option<GapReason>,
+    /// The last transaction failed, and somebody was told.
+    failing: bool,
     stop: CancellationToken,
     abandon: CancellationToken,
     grace: Duration,
@@ -137,7 +139,8 @@ impl Owner {
                 latest_ms: now.monotonic_ms,
             });
         }
-        let mut owner = Self { store, brains: started, inputs, clock, metrics, observer, broken: None, stop, abandon, grace };
+        let mut owner =
+            Self { store, brains: started, inputs, clock, metrics, observer, broken: None, failing: false, stop, abandon, grace };
         owner.tell_salvaged(salvaged, now)?;
         let accepted = owner.store.commit()?;
         owner.committed(Outcome { frames: Vec::new(), accepted });
@@ -181,7 +184,12 @@ impl Owner {
     /// One turn.
     fn handle(&mut self, inputs: Vec<Input>) {
         match self.transaction(inputs) {
-            Ok(outcome) => self.committed(outcome),
+            Ok(outcome) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("journal can be written again");
+                }
+                self.committed(outcome);
+            }
             Err(error) => self.failed(&error),
         }
     }
@@ -253,7 +261,9 @@ impl Owner {
         self.store.roll_back();
         let reason = if error.is_full() { GapReason::JournalFull } else { GapReason::JournalDamaged };
         self.metrics.journal.failed(if error.is_full() { "full" } else { "failed" });
-        tracing::warn!(%error, "journal could not be written; what it was to hold becomes a gap");
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(%error, "journal cannot be written; what it was to hold becomes a gap");
+        }
         self.broken = Some(reason);
         self.mend();
     }
@@ -268,7 +278,7 @@ impl Owner {
                 // A disk that is merely full needs no new connection; anything else does.
                 let full = matches!(&error, MendFailed::Store(error) if error.is_full());
                 self.broken = Some(if full { reason } else { GapReason::JournalDamaged });
-                tracing::warn!(%error, "journal cannot be used; trying again");
+                tracing::debug!(%error, "journal cannot be used; trying again");
             }
         }
     }
@@ -282,6 +292,8 @@ impl Owner {
             if !salvaged.is_empty() {
                 self.brains.iter_mut().for_each(|brain| brain.touched = true);
             }
+        } else {
+            self.store.empty_log();
         }
         self.store.begin().map_err(MendFailed::Store)?;
         for (index, brain) in self.brains.iter_mut().enumerate().filter(|(_, brain)| brain.touched) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::Parser;
 use edge_agent::config::{Config, LogFormat, REFERENCE};
 use edge_agent::{Options, start};
@@ -28,11 +28,12 @@ fn main() -> ExitCode {
         print!("{REFERENCE}");
         return ExitCode::SUCCESS;
     }
-    let result = tokio::runtime::Runtime::new().context("can't start the runtime").and_then(|runtime| runtime.block_on(run(&arguments)));
-    match result {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| anyhow!("can't start the runtime: {error}"));
+    match runtime.and_then(|runtime| runtime.block_on(run(&arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("edge-agent: {error:#}");
+            // Each error's text holds its cause.
+            eprintln!("edge-agent: {error}");
             ExitCode::FAILURE
         }
     }

@@ -67,6 +67,8 @@ pub enum OpenError {
     },
 }
 
+/// The log is not emptied more often than after so many pages, which one transaction may well take.
+const LOG_PAGES_MIN: u64 = 16;
 /// Less room than this holds no useful number of rows.
 const BYTES_PER_METER_MIN: u64 = 16 * 1024;
 
@@ -114,6 +116,8 @@ struct Meter {
     usage: Cell<Usage>,
     /// As committed.
     committed: Cell<Usage>,
+    /// Rows came or went in the open transaction.
+    changed: Cell<bool>,
 }
 
 /// The file.
@@ -152,7 +156,7 @@ impl Store {
     fn load(connection: Connection, path: &Path, meters: &[MeterId], limit_bytes: u64) -> rusqlite::Result<Self> {
         let meters = meters.iter().map(|id| {
             let usage = Cell::new(usage(&connection, id)?);
-            Ok(Meter { id: id.clone(), committed: usage.clone(), usage })
+            Ok(Meter { id: id.clone(), committed: usage.clone(), usage, changed: Cell::new(false) })
         });
         let meters = meters.collect::<rusqlite::Result<_>>()?;
         Ok(Self { connection, path: path.into(), limit_bytes, meters, accepted: RefCell::default(), damaged_rows: Cell::new(0) })
@@ -192,12 +196,11 @@ impl Store {
     /// # Errors
     /// The storage failed; nothing is permanent, or nobody knows.
     pub fn commit(&self) -> Result<Vec<Accepted>, StoreError> {
-        for meter in &self.meters {
-            let (usage, committed) = (meter.usage.get(), meter.committed.get());
-            if (usage.last_id, usage.rows) != (committed.last_id, committed.rows) {
-                let mut statement = self.connection.prepare_cached(schema::SET_USAGE)?;
-                statement.execute(params![meter.id.as_str(), signed(usage.last_id), signed(usage.rows)])?;
-            }
+        // A transaction that changed no row writes nothing: on a full disk that is all that still works.
+        for meter in self.meters.iter().filter(|meter| meter.changed.take()) {
+            let usage = meter.usage.get();
+            let mut statement = self.connection.prepare_cached(schema::SET_USAGE)?;
+            statement.execute(params![meter.id.as_str(), signed(usage.last_id), signed(usage.rows)])?;
         }
         self.connection.execute_batch("COMMIT")?;
         for meter in &self.meters {
@@ -214,8 +217,20 @@ impl Store {
         }
         self.accepted.take();
         for meter in &self.meters {
+            meter.changed.set(false);
             meter.usage.set(Usage { last_id: meter.usage.get().last_id, ..meter.committed.get() });
         }
+    }
+
+    /// Empties the write-ahead log into the file, so that it is written from its beginning again, and from now on before it has grown
+    /// to its present size; for a disk that is full. Not within a transaction.
+    pub fn empty_log(&self) {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let pages = std::fs::metadata(log).map_or(0, |log| log.len().checked_div(schema::LOG_PAGE_BYTES).unwrap_or(0));
+        // If one of these fails there is no less room than before.
+        let _ = self.connection.pragma_update(None, "wal_autocheckpoint", signed((pages / 2).max(LOG_PAGES_MIN)));
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(restart)", [], |_| Ok(()));
     }
 
     /// The journal of the meter with this index in the list given to [`Self::open`].

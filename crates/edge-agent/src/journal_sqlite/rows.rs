@@ -93,6 +93,7 @@ impl<'a> MeterJournal<'a> {
         let mut usage = self.meter.usage.get();
         change(&mut usage);
         self.meter.usage.set(usage);
+        self.meter.changed.set(true);
     }
 
     fn count_removed(&self, record_len: u64) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 
 use super::OpenError;
 
@@ -10,8 +10,14 @@ use super::OpenError;
 pub const VERSION: i32 = 1;
 
 const PAGE_BYTES: u64 = 4096;
+/// A page in the write-ahead log, with its header.
+pub const LOG_PAGE_BYTES: u64 = PAGE_BYTES + 24;
 /// Pages beyond the rows' own: tables of a few rows, and pages that deletions left half empty.
 const SPARE_PAGES: u64 = 256;
+/// The file grows in steps of so many bytes, and the log is copied into it at half of that: so a disk that others have filled leaves room
+/// to empty the log into.
+const CHUNK_BYTES: i32 = 2 << 20;
+const LOG_PAGES: i64 = CHUNK_BYTES as i64 / 2 / PAGE_BYTES as i64;
 /// Statements that stay compiled; there are fewer.
 const STATEMENTS_MAX: usize = 48;
 
@@ -126,6 +132,7 @@ fn try_open(path: &Path, bytes_max: u64) -> rusqlite::Result<Result<Connection, 
     connection.pragma_update(None, "synchronous", "full")?;
     let pages = bytes_max.div_ceil(PAGE_BYTES).saturating_add(SPARE_PAGES);
     connection.pragma_update(None, "max_page_count", super::signed(pages))?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     // Takes the lock, too.
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -144,5 +151,8 @@ fn try_open(path: &Path, bytes_max: u64) -> rusqlite::Result<Result<Connection, 
         other => return Ok(Err(other)),
     }
     connection.execute_batch("COMMIT")?;
+    let mut chunk = CHUNK_BYTES;
+    connection.file_control(None::<&str>, FileControl::ChunkSize(&mut chunk))?;
+    connection.file_control(None::<&str>, FileControl::SizeHint(&mut i64::from(chunk)))?;
     Ok(Ok(connection))
 }
