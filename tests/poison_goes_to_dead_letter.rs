@@ -1,6 +1,12 @@
 //! Promise: a frame that can't be read never stops a stream. Its bytes are kept; if its header holds, the stream goes past it; if not, nothing
 //! is acknowledged and the meter's next attempt counts.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a frame of our own making is longer than what is changed in it"
+)]
+
 use contracts::topics::DEAD_LETTERS;
 use measure::{ClockQuality, Event, EventKind, MeterId, Record, StreamId, UnixMillis};
 use promises::child::{Child, Halt};

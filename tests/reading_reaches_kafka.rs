@@ -100,6 +100,7 @@ fn pzem_agent(stage: &mut Stage, meter: &MeterId, line: &PzemLine) -> anyhow::Re
 
 /// Voltage, current, power and energy as the module's manual has them: counts of 0.1 V, 1 mA, 0.1 W and 1 Wh, low word first.
 fn quantities(registers: &fleet::pzem_module::Registers) -> [f64; 4] {
-    let double = |low: usize| f64::from(registers[low]) + 65_536.0 * f64::from(registers[low + 1]);
-    [f64::from(registers[0]), double(1), double(3), double(5)]
+    let [voltage, current, current_high, power, power_high, energy, energy_high, ..] = registers.map(f64::from);
+    let double = |low: f64, high: f64| low + 65_536.0 * high;
+    [voltage, double(current, current_high), double(power, power_high), double(energy, energy_high)]
 }

@@ -119,7 +119,7 @@ pub fn sample(number: u16, second: u32, alarm: bool) -> Sample {
         frequency: Hertz::from_millihertz(50_000),
         power_factor: PowerFactor::from_thousandths(1_000),
     };
-    Sample { raw, import: WattHours::from_centiwatthours(100 * i64::from(second / 10)), export: WattHours::default(), alarm }
+    Sample { raw, import: WattHours::from_f64(f64::from(second / 10)).unwrap_or_default(), export: WattHours::default(), alarm }
 }
 
 async fn sampler(number: u16, sender: mpsc::Sender<Observation>, mut alarm: watch::Receiver<bool>) {

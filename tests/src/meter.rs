@@ -158,6 +158,7 @@ impl Drop for RawMeter {
 }
 
 /// A frame of these records, numbered from `first`.
+#[expect(clippy::expect_used, reason = "a test's few records fit one frame")]
 pub fn frame(stream: StreamId, first: Seq, records: &[Record]) -> Vec<u8> {
     let mut frame = FrameBuilder::new(stream, first);
     records.iter().for_each(|record| frame.push(record).expect("the records fit one frame"));

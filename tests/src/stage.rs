@@ -80,11 +80,6 @@ impl Stage {
         self.mqtt
     }
 
-    /// Our broker; panics if this stage has none, or it is down.
-    pub fn broker(&self) -> &broker::Running {
-        self.broker.as_ref().expect("this stage has a broker of ours")
-    }
-
     /// Takes the broker down without a goodbye: sessions, queues and the router's memory are gone.
     pub fn kill_broker(&mut self) {
         self.broker = None;

@@ -1,5 +1,6 @@
 //! What JSON shows is the number itself, to the last digit, and leads back to it.
 #![cfg(feature = "serde")]
+#![expect(clippy::unwrap_used, reason = "every value of a test can be written")]
 
 use measure::{Deviation, Flags, MeterId, NormalisedInnovation, PowerFactor, StreamId, Volts, WattHours};
 use proptest::prelude::*;

@@ -169,9 +169,10 @@ async fn an_outage_of_kafka_holds_acknowledgements_and_ends_without_a_restart() 
     // Frames keep coming past the end of the session, until the partitions are given up.
     let given_up = owned.wait_for(|owned| owned.is_empty());
     let send = async {
+        let mut pace = tokio::time::interval(std::time::Duration::from_millis(50));
         for seq in 3.. {
+            pace.tick().await;
             meter.send(frame(S, 3, seq.min(20))).await;
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
     tokio::select! {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use edge_agent::config::{Broker, Bus, Config, Device, Meter};
 use edge_agent::{Observation, Options, Running};
+use fleet::audit::{Tally, record};
 use fleet::household::{Household, HouseholdConfig};
 use fleet::pzem_module::{self, PzemLine};
 use fleet::sensor::{Profile, Sensor};
@@ -16,10 +17,9 @@ use measure::{MeterId, Text};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::audit::Tally;
 use super::papers::Papers;
+use super::sample;
 use super::stand::{Stand, Threads};
-use super::{record, sample};
 
 /// From sample to sample.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);

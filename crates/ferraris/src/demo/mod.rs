@@ -1,10 +1,9 @@
 //! `ferraris demo`: the whole system in one process, killed in the middle, and the count of what that lost or doubled.
 //!
 //! The rooms: `papers` (certificates), `stage` (Kafka), `cast` (broker and processor), `homes` (meters and their agents), `follow` (a
-//! consumer), `screen` (what people see), and the pure ones, `record`, `sample`, `age`, `audit` and `summary`.
+//! consumer), `screen` (what people see), and the pure ones, `sample`, `age` and `summary`. The count itself is `fleet::audit`.
 
 mod age;
-mod audit;
 mod cast;
 mod follow;
 mod gate;
@@ -12,7 +11,6 @@ mod hints;
 mod homes;
 mod papers;
 mod play;
-mod record;
 mod sample;
 mod screen;
 mod stage;

@@ -4,19 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use fleet::audit::{self, Held, record};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::Options;
 use super::age::Ages;
-use super::audit::{self, Held};
 use super::cast::Cast;
 use super::follow::{Followers, Seen};
 use super::hints::{self, Operator};
 use super::homes::{Accepted, Homes, Site};
 use super::papers::{self, Papers};
-use super::record;
 use super::screen::{Counts, Screen};
 use super::stage::Stage;
 use super::summary::{self, Summary};

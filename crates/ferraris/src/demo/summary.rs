@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use fleet::audit::{Identity, Verdict};
 use serde::Serialize;
 
 use super::age::Ages;
-use super::audit::{Identity, Verdict};
 
 /// What the demo reports; also its one line of JSON.
 #[derive(Clone, Debug, Serialize)]

@@ -80,6 +80,11 @@ impl Held {
         }
     }
 
+    /// How often a record was read back.
+    pub fn count(&self, identity: &Identity) -> u64 {
+        self.records.of(identity)
+    }
+
     /// How many records were read back.
     pub const fn total(&self) -> u64 {
         self.records.total()

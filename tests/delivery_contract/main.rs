@@ -24,15 +24,10 @@
     reason = "a simulation counts small numbers, and panics where it is wrong"
 )]
 
-#[path = "delivery_contract/dice.rs"]
 mod dice;
-#[path = "delivery_contract/kafka.rs"]
 mod kafka;
-#[path = "delivery_contract/meter.rs"]
 mod meter;
-#[path = "delivery_contract/owner.rs"]
 mod owner;
-#[path = "delivery_contract/world.rs"]
 mod world;
 
 use std::ops::Range;
