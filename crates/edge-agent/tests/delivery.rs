@@ -117,11 +117,12 @@ impl Agent {
     }
 
     async fn measure_many(&self, meters: &[&str], count: std::ops::Range<usize>) {
+        let mut pace = tokio::time::interval(Duration::from_millis(3));
         for n in count {
+            pace.tick().await;
             for meter in meters {
                 self.measure(meter, n).await;
             }
-            tokio::time::sleep(Duration::from_millis(3)).await;
         }
     }
 }
@@ -202,11 +203,13 @@ async fn a_full_journal_is_told_in_gaps() {
     site.broker.stop();
     let agent = site.start(&config).await;
     agent.measure_many(&["M1"], 0..400).await;
-    let measured = await_until("all samples are handled", DEADLINE, async || {
-        let accepted = site.accepted().iter().filter(|row| matches!(row.record, Record::Reading(_))).count();
-        Ok((accepted >= 390).then_some(accepted))
-    });
-    let measured = measured.await.expect("accepts");
+    await_until("all samples are handled", DEADLINE, async || {
+        Ok(agent.running.metrics().encode().contains("ferraris_agent_samples_total 400\n").then_some(()))
+    })
+    .await
+    .expect("handled");
+    let measured = site.accepted().iter().filter(|row| matches!(row.record, Record::Reading(_))).count();
+    assert!(measured >= 390, "{measured} readings were worth a row");
 
     site.broker.resume().await.expect("Mosquitto");
     let head_end = HeadEnd::start(site.broker.port(), &site.processor);

@@ -74,9 +74,10 @@ async fn commands_and_faults_on_the_line() {
 
     // The reply comes when nobody waits for it any more; the next question gets its own answer, not that one.
     line.set_fault(1, Fault::Late(Duration::from_millis(240)));
+    let said = line.bytes_said();
     assert_eq!(ask(once).await, Err(NoData::Silent));
     line.set_fault(1, Fault::None);
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    await_until("the late reply is there", DEADLINE, async || Ok((line.bytes_said() == said + 25).then_some(()))).await.expect("comes");
     let before = metrics.stale_bytes.get();
     let answer = exchange(&port, ReadAll, address(2), once, &metrics).await.expect("lives").expect("an answer");
     assert_eq!(fleet::pzem_module::registers(&answer), captured()[1]);

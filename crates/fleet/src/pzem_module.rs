@@ -62,6 +62,7 @@ pub struct PzemLine {
 struct Shared {
     stop: AtomicBool,
     requests: AtomicU64,
+    bytes_said: AtomicU64,
     faults: Mutex<BTreeMap<u8, Fault>>,
 }
 
@@ -101,6 +102,11 @@ impl PzemLine {
     /// Frames heard so far, sound or not.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the modules have said so far.
+    pub fn bytes_said(&self) -> u64 {
+        self.shared.bytes_said.load(Ordering::Relaxed)
     }
 }
 
@@ -193,6 +199,7 @@ impl Wire {
         let waiting = self.due.iter().position(|(at, _)| now < *at).unwrap_or(self.due.len());
         for (_, piece) in self.due.drain(..waiting) {
             rustix::io::write(&self.line, &piece)?;
+            self.shared.bytes_said.fetch_add(u64::try_from(piece.len()).unwrap_or(0), Ordering::Relaxed);
         }
         Ok(())
     }

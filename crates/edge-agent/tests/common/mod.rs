@@ -41,12 +41,14 @@ impl HeadEnd {
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let (shared, stopped) = (ledger.clone(), stop.clone());
         tokio::spawn(async move {
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
             while !stopped.is_cancelled() {
+                pace.tick().await;
                 let mut options = MqttOptions::new("processor-1", "127.0.0.1", port);
                 options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls.clone())));
                 let (client, events) = AsyncClient::new(options, 100);
                 tokio::select! {
-                    () = serve(&client, events, &shared) => tokio::time::sleep(Duration::from_millis(20)).await,
+                    () = serve(&client, events, &shared) => {}
                     () = stopped.cancelled() => {}
                 }
             }
