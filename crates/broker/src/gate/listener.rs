@@ -9,6 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::identity::{Identity, InvalidSubject};
+use super::table::SessionId;
 use super::{Gate, now, session, tls};
 use crate::config::millis;
 
@@ -17,13 +18,17 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the gate stops.
 pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
+    let mut number: SessionId = 0;
     loop {
         let accepted = tokio::select! {
             () = gate.stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, _)) => admit(&gate, socket),
+            Ok((socket, _)) => {
+                number = number.saturating_add(1);
+                admit(&gate, socket, number);
+            }
             Err(error) => {
                 gate.metrics.refused("accept");
                 tracing::warn!(%error, "can't accept a connection");
@@ -34,7 +39,7 @@ pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
 }
 
 /// Gives a connection its places, or closes it.
-fn admit(gate: &Arc<Gate>, socket: TcpStream) {
+fn admit(gate: &Arc<Gate>, socket: TcpStream, number: SessionId) {
     let Ok(place) = gate.connections.clone().try_acquire_owned() else { return gate.metrics.refused("connections") };
     let Ok(handshake) = gate.handshakes.clone().try_acquire_owned() else { return gate.metrics.refused("handshakes") };
     let gate = gate.clone();
@@ -44,7 +49,7 @@ fn admit(gate: &Arc<Gate>, socket: TcpStream) {
         gate.metrics.connections.inc();
         if let Some(stream) = shake_hands(&gate, socket, handshake).await {
             // On the heap: an idle session should not keep what only the handshake needed.
-            Box::pin(converse(&gate, stream)).await;
+            Box::pin(converse(&gate, stream, number)).await;
         }
         gate.metrics.connections.dec();
     });
@@ -70,13 +75,13 @@ async fn shake_hands(gate: &Gate, socket: TcpStream, _handshake: OwnedSemaphoreP
     None
 }
 
-async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>) {
+async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, number: SessionId) {
     let who = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
         Some(certificate) => Identity::of(certificate),
         // The handshake asks for one, so this doesn't happen.
         None => Err(InvalidSubject::Unreadable),
     };
-    let Ok(identity) = who.clone() else { return session::run(gate.clone(), stream, who).await };
+    let Ok(identity) = who.clone() else { return session::run(gate.clone(), stream, who, number).await };
     // A session that resumes shows no certificate again: what it showed may have been revoked since, or have expired.
     if identity.not_after <= now() {
         return gate.metrics.refused("expired");
@@ -87,6 +92,6 @@ async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>) {
     if !gate.table.connected(&identity, gate.limits.connections_per_identity) {
         return gate.metrics.refused("connections_per_identity");
     }
-    session::run(gate.clone(), stream, who).await;
+    session::run(gate.clone(), stream, who, number).await;
     gate.table.disconnected(&identity);
 }

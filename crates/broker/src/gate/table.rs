@@ -18,7 +18,6 @@ struct Content {
     sessions: HashMap<(Role, MeterId), Session>,
     /// Connections whose certificate was verified, by identity; for their limit.
     connections: HashMap<(Role, MeterId), usize>,
-    last: SessionId,
 }
 
 struct Session {
@@ -27,22 +26,29 @@ struct Session {
     inbox: Arc<Inbox>,
 }
 
-/// Tells sessions of one identity apart; later ones have higher numbers.
+/// Tells sessions of one identity apart: the number of their connection, in the order in which the listener took them.
 pub(crate) type SessionId = u64;
 
+/// A newer session of the same identity is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Older;
+
 impl Table {
-    /// Begins a session. An older one of the same identity is cut.
-    pub(crate) fn enter(&self, identity: &Identity, inbox: Arc<Inbox>) -> SessionId {
+    /// Begins a session. An older one of the same identity is cut; a newer one stays.
+    ///
+    /// Handshakes overtake each other: a connection that its client gave up long ago may come here after the one that replaced it.
+    pub(crate) fn enter(&self, identity: &Identity, id: SessionId, inbox: Arc<Inbox>) -> Result<(), Older> {
         let mut content = lock(&self.0);
-        content.last = content.last.saturating_add(1);
-        let id = content.last;
-        let session = Session { id, identity: identity.clone(), inbox };
-        let older = content.sessions.insert(key(identity), session);
+        let key = key(identity);
+        if content.sessions.get(&key).is_some_and(|there| there.id > id) {
+            return Err(Older);
+        }
+        let older = content.sessions.insert(key, Session { id, identity: identity.clone(), inbox });
         drop(content);
         if let Some(older) = older {
             older.inbox.cut(Cut::TakenOver);
         }
-        id
+        Ok(())
     }
 
     /// Ends a session. `false` if a newer one has taken its place already.
@@ -112,15 +118,16 @@ mod tests {
         let table = Table::default();
         let (old, new, other) = (Arc::new(Inbox::new(1)), Arc::new(Inbox::new(1)), Arc::new(Inbox::new(1)));
         let meter = identity(Role::Meter, 1);
-        let first = table.enter(&meter, old.clone());
-        table.enter(&identity(Role::Operator, 2), other.clone());
-        let second = table.enter(&meter, new.clone());
+        assert_eq!(table.enter(&meter, 1, old.clone()), Ok(()));
+        assert_eq!(table.enter(&identity(Role::Operator, 2), 2, other.clone()), Ok(()));
+        assert_eq!(table.enter(&meter, 4, new.clone()), Ok(()));
         assert_eq!(old.next().await, Err(Cut::TakenOver));
-        assert!(!table.leave(&meter, first), "the old one must not take the new one's place away");
+        assert!(!table.leave(&meter, 1), "the old one must not take the new one's place away");
+        assert_eq!(table.enter(&meter, 3, Arc::new(Inbox::new(1))), Err(Older), "one that was overtaken must not either");
         assert!(Arc::ptr_eq(&table.meter(&meter.name).unwrap(), &new));
         assert_eq!(table.cut(Cut::Revoked, |identity| *identity.certificate.serial == [2]), 1);
         assert_eq!(other.next().await, Err(Cut::Revoked));
-        assert!(table.leave(&meter, second));
+        assert!(table.leave(&meter, 4));
         assert!(table.meter(&meter.name).is_none());
     }
 

@@ -27,8 +27,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let expires = Instant::now().checked_add(millis(u64::try_from(left_ms).unwrap_or(0))).unwrap_or_else(far);
         let idle_max = keep_alive.saturating_add(keep_alive.checked_div(2).unwrap_or_default());
         self.last_packet = Instant::now();
+        gate.table.enter(&identity, self.id, self.inbox.clone()).map_err(|_| End::Cut(Cut::TakenOver))?;
         packet::connack(&mut self.out, ACCEPTED);
-        let id = gate.table.enter(&identity, self.inbox.clone());
         // Whoever reloaded or stopped before this session was in the table did not see it there.
         if gate.credentials.current().revoked.has(&identity) {
             self.inbox.cut(Cut::Revoked);
@@ -37,7 +37,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.inbox.cut(Cut::Shutdown);
         }
         let first = self.last_packet.checked_add(idle_max).unwrap_or_else(far).min(expires);
-        Ok(Open { id, identity, since: now(), side, idle_max, expires, timer: Box::pin(sleep_until(first)) })
+        Ok(Open { id: self.id, identity, since: now(), side, idle_max, expires, timer: Box::pin(sleep_until(first)) })
     }
 
     /// Reads CONNECT. What comes behind it stays for later.

@@ -108,6 +108,7 @@ struct Open {
 }
 
 struct Session<S> {
+    id: SessionId,
     gate: Arc<Gate>,
     stream: S,
     machine: Machine,
@@ -121,8 +122,14 @@ struct Session<S> {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(gate: Arc<Gate>, stream: S, who: Result<Identity, InvalidSubject>) {
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    gate: Arc<Gate>,
+    stream: S,
+    who: Result<Identity, InvalidSubject>,
+    id: SessionId,
+) {
     let mut session = Session {
+        id,
         machine: Machine::new(who, &gate.limits),
         inbox: Arc::new(Inbox::new(gate.limits.down_queue)),
         carry: Vec::new(),
