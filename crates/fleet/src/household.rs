@@ -9,11 +9,16 @@
 
 mod appliance;
 
+use std::ops::Range;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use appliance::{APPLIANCES, Appliance, NOMINAL_V, PROGRAMS, Program};
+
+/// A configuration drawn from a household's seed must not draw the household's numbers.
+const CONFIG_STREAM: u64 = u64::MAX;
 
 /// Steps of the physics in a second.
 pub const STEPS: usize = 10;
@@ -34,6 +39,12 @@ const BASE_W: f64 = 65.0;
 const BASE_TIME_S: f64 = 60.0;
 const BASE_WANDER: f64 = 0.01;
 const BASE_VAR: f64 = 75.0;
+
+/// Service loops of real households, in ohm: from beside the transformer to the end of a long line.
+const TYPICAL_LOOP_OHM: Range<f64> = 0.1..0.4;
+/// Restlessness of real supplies, in V/√s.
+const TYPICAL_WANDER: Range<f64> = 0.07..0.23;
+
 /// What differs between households besides chance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HouseholdConfig {
@@ -48,6 +59,19 @@ pub struct HouseholdConfig {
 impl Default for HouseholdConfig {
     fn default() -> Self {
         Self { service_loop_ohm: 0.2, supply_wander: 0.1, flicker_v: 0.03 }
+    }
+}
+
+impl HouseholdConfig {
+    /// One of a street: drawn from what real ones are like.
+    pub fn typical(seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(CONFIG_STREAM);
+        Self {
+            service_loop_ohm: random.random_range(TYPICAL_LOOP_OHM),
+            supply_wander: random.random_range(TYPICAL_WANDER),
+            ..Self::default()
+        }
     }
 }
 
@@ -83,6 +107,8 @@ pub struct Physics {
     pub moments: [Moment; STEPS],
     /// Energy since the household began, at the end of this second, in Wh.
     pub energy_wh: f64,
+    /// Power on the plate of the largest appliance that began or ceased to draw within this second, in W; 0 if none did.
+    pub switched_w: f64,
 }
 
 /// What a perfect meter would show for one second: what estimates are compared with.
@@ -127,6 +153,7 @@ pub struct Household {
     appliances: [Appliance; APPLIANCES.len()],
     programs: [Program; PROGRAMS],
     energy_wh: f64,
+    switched_w: f64,
 }
 
 impl Household {
@@ -147,13 +174,15 @@ impl Household {
             appliances,
             programs,
             energy_wh: 0.0,
+            switched_w: 0.0,
         }
     }
 
     /// The next second.
     pub fn second(&mut self) -> Physics {
+        self.switched_w = 0.0;
         let moments = core::array::from_fn(|_| self.step());
-        Physics { moments, energy_wh: self.energy_wh }
+        Physics { moments, energy_wh: self.energy_wh, switched_w: self.switched_w }
     }
 
     fn step(&mut self) -> Moment {
@@ -165,7 +194,11 @@ impl Household {
         let mut active_current = BASE_W * self.base / self.voltage;
         let mut non_active_current = BASE_VAR / self.voltage;
         for appliance in &mut self.appliances {
+            let drew = appliance.draws();
             let (active, non_active) = appliance.step(&mut self.random, &self.programs, self.voltage);
+            if appliance.draws() != drew {
+                self.switched_w = self.switched_w.max(appliance.plate_w());
+            }
             active_current += active;
             non_active_current += non_active;
         }

@@ -1,10 +1,15 @@
 //! Simulated households, meters and faults, seeded; recordings of real meters. For tests and demos only.
 //!
 //! A [`household::Household`] yields physics, a [`sensor::Sensor`] makes of it what a meter would answer; the truth is kept apart. A
-//! [`pzem_module`] answers with it on a pseudo-terminal. An [`audit`] compares what journals accepted with what Kafka holds. Nothing here knows what a meter's service does with the answers.
+//! [`meter::Meter`] is both of them with the [`faults`] it is given; a [`hostile::Hostile`] says what no meter should. A [`pzem_module`]
+//! answers on a pseudo-terminal. An [`audit`] compares what journals accepted with what Kafka holds. Nothing here knows what a meter's
+//! service does with the answers.
 
 pub mod audit;
+pub mod faults;
+pub mod hostile;
 pub mod household;
+pub mod meter;
 pub mod pzem_module;
 pub mod recording;
 pub mod sensor;

@@ -76,6 +76,21 @@ impl SensedSample {
     }
 }
 
+/// How a sensor is at the moment. Faults change it; see [`faults`](crate::faults).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Condition {
+    /// Factor on the standard deviations of its noise.
+    pub noise: f64,
+    /// Share of the current that passes through its current transformer.
+    pub measured_current: f64,
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        Self { noise: 1.0, measured_current: 1.0 }
+    }
+}
+
 /// Sums over the window that the registers are averaged over.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
@@ -113,6 +128,9 @@ pub struct Sensor {
     since_refresh_ms: u32,
     registers: Option<[f64; 4]>,
     energy_start_wh: u64,
+    /// Energy of the household so far, and what of it was not measured, in Wh.
+    energy_wh: f64,
+    unmeasured_wh: f64,
 }
 
 impl Sensor {
@@ -121,7 +139,17 @@ impl Sensor {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(STREAM);
         let gains = core::array::from_fn(|_| 1.0 + profile.gain * random.sample::<f64, _>(StandardNormal));
-        Self { profile, random, gains, window: Window::default(), since_refresh_ms: 0, registers: None, energy_start_wh: 0 }
+        Self {
+            profile,
+            random,
+            gains,
+            window: Window::default(),
+            since_refresh_ms: 0,
+            registers: None,
+            energy_start_wh: 0,
+            energy_wh: 0.0,
+            unmeasured_wh: 0.0,
+        }
     }
 
     /// The same with an energy register that starts here.
@@ -131,13 +159,18 @@ impl Sensor {
 
     /// What is read after this second.
     pub fn sample(&mut self, physics: &Physics) -> SensedSample {
+        self.sample_in(&Condition::default(), physics)
+    }
+
+    /// What is read after this second in this condition.
+    pub fn sample_in(&mut self, condition: &Condition, physics: &Physics) -> SensedSample {
         const STEP_MS: u32 = 1000 / STEPS as u32;
         for moment in &physics.moments {
             self.window.add(moment);
             self.since_refresh_ms = self.since_refresh_ms.saturating_add(STEP_MS);
             if self.since_refresh_ms >= self.profile.refresh_ms {
                 self.since_refresh_ms = self.since_refresh_ms.saturating_sub(self.profile.refresh_ms);
-                self.refresh();
+                self.refresh(condition);
             }
         }
         // The first answer of a module that was just switched on must not wait.
@@ -145,11 +178,14 @@ impl Sensor {
             Some(registers) => registers,
             None => {
                 self.since_refresh_ms = 0;
-                self.refresh()
+                self.refresh(condition)
             }
         };
         let [_, _, power_gain] = self.gains;
-        let energy_wh = self.energy_start_wh.saturating_add((physics.energy_wh * power_gain) as u64);
+        let elapsed_wh = physics.energy_wh - self.energy_wh;
+        self.energy_wh = physics.energy_wh;
+        self.unmeasured_wh += elapsed_wh * (1.0 - condition.measured_current);
+        let energy_wh = self.energy_start_wh.saturating_add(((self.energy_wh - self.unmeasured_wh) * power_gain) as u64);
         SensedSample { voltage, current, active_power, frequency, power_factor: power_factor(voltage, current, active_power), energy_wh }
     }
 
@@ -164,12 +200,12 @@ impl Sensor {
     }
 
     /// Closes the window: gain, noise, resolution.
-    fn refresh(&mut self) -> [f64; 4] {
+    fn refresh(&mut self, condition: &Condition) -> [f64; 4] {
         let [voltage, current, power, frequency] = core::mem::take(&mut self.window).means();
         let [voltage_gain, current_gain, power_gain] = self.gains;
         let Profile { relative: [rv, ri, rp, rf], absolute: [av, ai, ap, af], quantum: [qv, qi, qp, qf], .. } = self.profile;
         let mut measure = |value: f64, relative: f64, absolute: f64, quantum: f64| {
-            let deviation = (relative * value).hypot(absolute);
+            let deviation = condition.noise * (relative * value).hypot(absolute);
             let noisy = (value + deviation * self.random.sample::<f64, _>(StandardNormal)).max(0.0);
             // Divided by the integer that the resolution is the inverse of, so that equal readings are equal numbers.
             let per_unit = (1.0 / quantum).round();
@@ -177,8 +213,8 @@ impl Sensor {
         };
         let registers = [
             measure(voltage * voltage_gain, rv, av, qv),
-            measure(current * current_gain, ri, ai, qi),
-            measure(power * power_gain, rp, ap, qp),
+            measure(current * current_gain * condition.measured_current, ri, ai, qi),
+            measure(power * power_gain * condition.measured_current, rp, ap, qp),
             measure(frequency, rf, af, qf),
         ];
         self.registers = Some(registers);
@@ -187,7 +223,7 @@ impl Sensor {
 }
 
 /// As the PZEM computes it: from its own registers, to two digits, at most 1.
-fn power_factor(voltage: f64, current: f64, active_power: f64) -> f64 {
+pub(crate) fn power_factor(voltage: f64, current: f64, active_power: f64) -> f64 {
     let apparent = voltage * current;
     if apparent > 0.0 { (active_power / apparent * 100.0).round().min(100.0) / 100.0 } else { 0.0 }
 }

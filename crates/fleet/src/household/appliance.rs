@@ -66,6 +66,7 @@ pub const APPLIANCES: [Plate; 9] = [
 #[derive(Clone, Copy, Debug)]
 pub struct Appliance {
     plate: Plate,
+    draws: bool,
     on: bool,
     left_s: f64,
     inrush_s: f64,
@@ -99,7 +100,17 @@ impl Appliance {
     /// Off at first.
     pub fn new(plate: Plate, random: &mut ChaCha8Rng) -> Self {
         let left_s = random.random_range(0.0..plate.off_s.1);
-        Self { plate, on: false, left_s, inrush_s: 0.0, level: 1.0 }
+        Self { plate, draws: false, on: false, left_s, inrush_s: 0.0, level: 1.0 }
+    }
+
+    /// Whether it draws current.
+    pub fn draws(&self) -> bool {
+        self.draws
+    }
+
+    /// Power on its plate, in W.
+    pub fn plate_w(&self) -> f64 {
+        self.plate.watts
     }
 
     /// Active and non-active current at `voltage`.
@@ -114,7 +125,8 @@ impl Appliance {
             }
         }
         let gated = plate.programs.iter().any(|program| programs.get(*program).is_some_and(|program| !program.runs));
-        if !self.on || gated {
+        self.draws = self.on && !gated;
+        if !self.draws {
             return (0.0, 0.0);
         }
         self.level += wander(random, self.level - 1.0, APPLIANCE_WANDER_TIME_S, plate.wander);
