@@ -54,13 +54,13 @@ impl Default for Listen {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// Authorities whose clients are let in.
+    /// Authorities whose clients are let in: a file, or a directory whose files `*.pem` all count.
     pub ca_file: PathBuf,
     /// The broker's certificate chain.
     pub certificate_file: PathBuf,
     /// The broker's private key.
     pub key_file: PathBuf,
-    /// Revocation lists; without them nobody is revoked.
+    /// Revocation lists, a file or a directory likewise; without them nobody is revoked.
     #[serde(default)]
     pub crl_file: Option<PathBuf>,
     /// How often the files are looked at.

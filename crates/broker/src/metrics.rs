@@ -30,6 +30,8 @@ pub struct Metrics {
     pub(crate) held_back: Counter,
     /// End of the earliest revocation list, seconds since 1970; 0 without one.
     pub(crate) crl_expiry: Gauge,
+    /// End of the broker's own certificate, seconds since 1970.
+    pub(crate) certificate_expiry: Gauge,
     /// 1 while messages come through the router.
     pub(crate) router_alive: Gauge,
 }
@@ -67,6 +69,7 @@ impl Metrics {
             delivered: Counter::default(),
             held_back: Counter::default(),
             crl_expiry: Gauge::default(),
+            certificate_expiry: Gauge::default(),
             router_alive: Gauge::default(),
         };
         this.register();
@@ -88,6 +91,7 @@ impl Metrics {
         r.register("delivered", "Messages sent to services and operators", self.delivered.clone());
         r.register("held_back", "Times a meter was not read from until its processor caught up", self.held_back.clone());
         r.register("crl_expiry_timestamp_seconds", "End of the earliest revocation list", self.crl_expiry.clone());
+        r.register("certificate_expiry_timestamp_seconds", "End of the broker's own certificate", self.certificate_expiry.clone());
         r.register("router_alive", "1 while messages come through the router", self.router_alive.clone());
     }
 

@@ -47,8 +47,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     subscribe(&mut canary, vitals::TOPIC).await?;
 
     let metrics = Arc::new(Metrics::new());
-    metrics.crl_expiry.set(credentials.current().revoked.expiry_s());
     let gate = Arc::new(Gate::new(config.limits, credentials, router, metrics.clone()));
+    gate.expiries(&gate.credentials.current());
     let (alive_tx, alive) = watch::channel(true);
     let addresses = (local(&mqtts, config.listen.mqtts), local(&admin, config.listen.admin));
     let (tasks, stop) = (&gate.tasks, &gate.stop);

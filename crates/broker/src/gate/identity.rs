@@ -71,6 +71,9 @@ pub enum InvalidSubject {
     /// No organisational unit, or several, or another one.
     #[error("subject must have exactly one organisational unit: meter, service or operator")]
     Role,
+    /// Not made for a client. One made for servers only never comes so far; one made for nothing in particular does.
+    #[error("extended key usage must name client authentication")]
+    Usage,
 }
 
 impl Identity {
@@ -85,6 +88,10 @@ impl Identity {
             Some("operator") => Role::Operator,
             _ => return Err(InvalidSubject::Role),
         };
+        let usage = certificate.extended_key_usage().ok().flatten();
+        if !usage.is_some_and(|usage| usage.value.client_auth) {
+            return Err(InvalidSubject::Usage);
+        }
         Ok(Self {
             name: name.parse().map_err(|_| InvalidSubject::Name)?,
             role,

@@ -24,6 +24,8 @@ pub(crate) enum Cut {
     TakenOver,
     /// The certificate was revoked.
     Revoked,
+    /// The authority that issued the certificate is trusted no more.
+    Withdrawn,
     /// The broker stops.
     Shutdown,
 }

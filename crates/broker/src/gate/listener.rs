@@ -10,7 +10,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::identity::{Identity, InvalidSubject};
 use super::table::SessionId;
-use super::{Gate, now, session, tls};
+use super::tls::{self, Material};
+use super::{Gate, now, session};
 use crate::config::millis;
 
 /// Pause after the system refused a connection, for want of descriptors mostly.
@@ -47,18 +48,24 @@ fn admit(gate: &Arc<Gate>, socket: TcpStream, number: SessionId) {
     tasks.spawn(async move {
         let _place = place;
         gate.metrics.connections.inc();
-        if let Some(stream) = shake_hands(&gate, socket, handshake).await {
+        let material = gate.credentials.current();
+        if let Some(stream) = shake_hands(&gate, &material, socket, handshake).await {
             // On the heap: an idle session should not keep what only the handshake needed.
-            Box::pin(converse(&gate, stream, number)).await;
+            Box::pin(converse(&gate, stream, material, number)).await;
         }
         gate.metrics.connections.dec();
     });
 }
 
-async fn shake_hands(gate: &Gate, socket: TcpStream, _handshake: OwnedSemaphorePermit) -> Option<TlsStream<TcpStream>> {
+async fn shake_hands(
+    gate: &Gate,
+    material: &Material,
+    socket: TcpStream,
+    _handshake: OwnedSemaphorePermit,
+) -> Option<TlsStream<TcpStream>> {
     // Packets are small and answers are waited for.
     let _ = socket.set_nodelay(true);
-    let acceptor = TlsAcceptor::from(gate.credentials.current().server.clone());
+    let acceptor = TlsAcceptor::from(material.server.clone());
     let result = tokio::select! {
         () = gate.stop.cancelled() => return None,
         result = tokio::time::timeout(millis(gate.limits.handshake_ms), acceptor.accept(socket)) => result,
@@ -75,23 +82,20 @@ async fn shake_hands(gate: &Gate, socket: TcpStream, _handshake: OwnedSemaphoreP
     None
 }
 
-async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, number: SessionId) {
+async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, material: Arc<Material>, number: SessionId) {
     let who = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
         Some(certificate) => Identity::of(certificate),
         // The handshake asks for one, so this doesn't happen.
         None => Err(InvalidSubject::Unreadable),
     };
-    let Ok(identity) = who.clone() else { return session::run(gate.clone(), stream, who, number).await };
+    let Ok(identity) = who.clone() else { return session::run(gate.clone(), stream, who, material, number).await };
     // A session that resumes shows no certificate again: what it showed may have been revoked since, or have expired.
-    if identity.not_after <= now() {
-        return gate.metrics.refused("expired");
-    }
-    if gate.credentials.current().revoked.has(&identity) {
-        return gate.metrics.refused("revoked");
+    if let Some(reason) = gate.credentials.current().objection(&identity, now()) {
+        return gate.metrics.refused(reason);
     }
     if !gate.table.connected(&identity, gate.limits.connections_per_identity) {
         return gate.metrics.refused("connections_per_identity");
     }
-    session::run(gate.clone(), stream, who, number).await;
+    session::run(gate.clone(), stream, who, material, number).await;
     gate.table.disconnected(&identity);
 }

@@ -1,13 +1,22 @@
 //! Certificates from files to what the TLS layer and the revocation check need.
+//!
+//! TLS 1.3, and 1.2 with forward secrecy, authenticated encryption and the extended master secret; no early data. Sessions resume by
+//! tickets, which hold the client's certificate chain under a key that changes every six hours and never leaves the process. Whoever
+//! resumes shows no certificate again, so what [`Material::objection`] says is asked each time.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use measure::UnixMillis;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ProducesTickets, WebPkiClientVerifier};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::identity::Identity;
 use crate::config::{CrlExpired, Tls};
 use crate::error::TlsError;
 use crate::revocation::Revoked;
@@ -18,56 +27,142 @@ pub(crate) struct Material {
     pub(crate) server: Arc<ServerConfig>,
     /// For sessions that are open, and for those that resume without showing a certificate again.
     pub(crate) revoked: Revoked,
+    /// End of the broker's own certificate, seconds since 1970.
+    pub(crate) server_expiry_s: i64,
+    authorities: Vec<Authority>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Authority {
+    certificate: CertificateDer<'static>,
+    /// Its name, as its clients' certificates have it for their issuer.
+    name: Box<[u8]>,
 }
 
 impl Material {
     /// Reads and checks all files. Blocks.
-    pub(crate) fn load(settings: &Tls) -> Result<Self, TlsError> {
-        let authorities = certificates(&settings.ca_file)?;
+    ///
+    /// Tickets given under `earlier` stay good if the authorities are the same; else everyone has to show a certificate again.
+    pub(crate) fn load(settings: &Tls, earlier: Option<&Self>) -> Result<Self, TlsError> {
+        let authorities = authorities(&settings.ca_file)?;
         let lists = match &settings.crl_file {
             Some(path) => revocation_lists(path)?,
             None => Vec::new(),
         };
         let revoked = match &settings.crl_file {
-            Some(path) => Revoked::new(&authorities, &lists).map_err(|what| content(path, what))?,
+            Some(path) => {
+                let certificates: Vec<_> = authorities.iter().map(|it| it.certificate.clone()).collect();
+                Revoked::new(&certificates, &lists, settings.crl_expired).map_err(|what| content(path, what))?
+            }
             None => Revoked::default(),
         };
-        let server = server(settings, authorities, lists)?;
-        Ok(Self { server: Arc::new(server), revoked })
+        let tickets = match earlier.filter(|earlier| earlier.authorities == authorities) {
+            Some(earlier) => earlier.server.ticketer.clone(),
+            None => rustls::crypto::ring::Ticketer::new().map_err(|error| content(&settings.key_file, error))?,
+        };
+        let chain = certificates(&settings.certificate_file)?;
+        let server_expiry_s = chain.first().map_or(Ok(0), |certificate| expiry_s(&settings.certificate_file, certificate))?;
+        let server = Arc::new(server(settings, &authorities, lists, chain, tickets)?);
+        Ok(Self { server, revoked, server_expiry_s, authorities })
+    }
+
+    /// Why a client that a handshake or a ticket let in must not stay; `None` if it may.
+    pub(crate) fn objection(&self, identity: &Identity, now: UnixMillis) -> Option<&'static str> {
+        if identity.not_after <= now {
+            Some("expired")
+        } else if self.revoked.has(identity) {
+            Some("revoked")
+        } else if self.revoked.is_outdated(identity, now) {
+            Some("crl_expired")
+        } else {
+            None
+        }
+    }
+
+    /// Names of authorities that `earlier` trusted and this does not.
+    pub(crate) fn withdrawn<'a>(&self, earlier: &'a Self) -> HashSet<&'a [u8]> {
+        earlier.authorities.iter().filter(|authority| !self.authorities.contains(authority)).map(|authority| &*authority.name).collect()
+    }
+
+    /// Whether one of the authorities issued the client's certificate itself. One below it did, if not, or none at all.
+    pub(crate) fn issued(&self, identity: &Identity) -> bool {
+        self.authorities.iter().any(|authority| authority.name == identity.certificate.issuer)
     }
 }
 
 fn server(
     settings: &Tls,
-    authorities: Vec<CertificateDer<'static>>,
+    authorities: &[Authority],
     lists: Vec<CertificateRevocationListDer<'static>>,
+    chain: Vec<CertificateDer<'static>>,
+    tickets: Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     for authority in authorities {
-        roots.add(authority).map_err(|error| content(&settings.ca_file, error))?;
+        roots.add(authority.certificate.clone()).map_err(|error| content(&settings.ca_file, error))?;
     }
     let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).with_crls(lists);
     if settings.crl_expired == CrlExpired::Refuse {
         verifier = verifier.enforce_revocation_expiration();
     }
     let verifier = verifier.build().map_err(|error| content(&settings.ca_file, error))?;
-    let chain = certificates(&settings.certificate_file)?;
     let key = PrivateKeyDer::from_pem_file(&settings.key_file).map_err(|error| pem(&settings.key_file, error, "private key"))?;
-    ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| content(&settings.certificate_file, error))?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
-        .map_err(|error| content(&settings.certificate_file, format!("{error} (with the key in {})", settings.key_file.display())))
+        .map_err(|error| content(&settings.certificate_file, format!("{error} (with the key in {})", settings.key_file.display())))?;
+    config.ticketer = tickets;
+    // A meter opens one connection at a time, and a ticket holds its certificate: a kilobyte that it may pay for.
+    config.send_tls13_tickets = 1;
+    // Without it a TLS 1.2 session could be spliced into another one that resumes it.
+    config.require_ems = true;
+    Ok(config)
+}
+
+/// The authorities of a file, or of each file of a directory.
+fn authorities(path: &Path) -> Result<Vec<Authority>, TlsError> {
+    let authority = |certificate: CertificateDer<'static>| {
+        let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|error| content(path, error))?;
+        let name = parsed.subject().as_raw().into();
+        Ok(Authority { certificate, name })
+    };
+    everything(path, certificates)?.into_iter().map(authority).collect()
+}
+
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    everything(path, |path| all(path, CertificateRevocationListDer::pem_file_iter(path), "revocation list"))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     all(path, CertificateDer::pem_file_iter(path), "certificate")
 }
 
-fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    all(path, CertificateRevocationListDer::pem_file_iter(path), "revocation list")
+fn everything<T>(path: &Path, read: impl Fn(&Path) -> Result<Vec<T>, TlsError>) -> Result<Vec<T>, TlsError> {
+    let files = files(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
+    if files.is_empty() {
+        return Err(content(path, "holds no file NAME.pem"));
+    }
+    let items = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(items.into_iter().flatten().collect())
+}
+
+/// The file itself, or those of a directory whose names end in `.pem`, sorted.
+pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = path.read_dir()?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut files: Vec<PathBuf> = entries.into_iter().filter(|path| path.extension().is_some_and(|end| end == "pem")).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn expiry_s(path: &Path, certificate: &CertificateDer<'_>) -> Result<i64, TlsError> {
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|error| content(path, error))?;
+    Ok(certificate.validity().not_after.timestamp())
 }
 
 type PemResult<T> = Result<T, rustls::pki_types::pem::Error>;
@@ -90,7 +185,7 @@ fn content(path: &Path, what: impl ToString) -> TlsError {
 }
 
 /// Name in metrics of why a handshake failed.
-pub(crate) fn handshake_failure(error: &std::io::Error) -> &'static str {
+pub(crate) fn handshake_failure(error: &io::Error) -> &'static str {
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else { return "tls_connection_lost" };
     match error {
         rustls::Error::NoCertificatesPresented => "tls_no_certificate",
@@ -105,6 +200,7 @@ pub(crate) fn handshake_failure(error: &std::io::Error) -> &'static str {
             _ => "tls_certificate",
         },
         rustls::Error::InvalidMessage(_) => "tls_not_tls",
+        rustls::Error::PeerIncompatible(_) => "tls_too_old",
         _ => "tls_handshake",
     }
 }

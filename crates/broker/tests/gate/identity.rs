@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pki::{Authority, IssueOptions, Role};
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, Issuer, KeyPair, date_time_ymd};
 use rustls::ClientConfig;
 use rustls::pki_types::PrivateKeyDer;
 use time::OffsetDateTime;
@@ -77,6 +77,13 @@ async fn only_valid_certificates_of_the_authority_come_in() {
     });
     is_refused_in_the_handshake(&house, server).await;
     house.refused_eventually("tls_purpose", 1).await;
+
+    let authority_as_client = strange(&house, |params| {
+        subject(params, "m1", "meter");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
+    is_refused_in_the_handshake(&house, authority_as_client).await;
+    house.refused_eventually("tls_certificate", 1).await;
     house.serves(&mut processor, "m1").await;
 }
 
@@ -93,19 +100,35 @@ async fn a_session_ends_with_its_certificate() {
     assert_eq!(house.count("sessions_ended_total", "reason=\"certificate_expired\""), 1);
     // Not even by resuming the TLS session of the time when it was valid.
     is_refused_in_the_handshake(&house, short).await;
+    assert_eq!(house.refused("expired"), 1, "{}", house.broker.metrics());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subject_must_name_one_client_in_one_role() {
     let house = House::new().await;
     let mut refused = 0;
-    let strange_ones: [fn(&mut CertificateParams); 7] = [
+    let strange_ones: [fn(&mut CertificateParams); 11] = [
         |params| subject(params, "m1", "admin"),
         |params| params.distinguished_name.push(DnType::CommonName, "m1"),
         |params| params.distinguished_name.push(DnType::OrganizationalUnitName, "meter"),
         |params| subject(params, "a/b", "meter"),
         |params| subject(params, "é", "meter"),
         |params| subject(params, "m1\0x", "meter"),
+        |params| subject(params, "", "meter"),
+        |params| {
+            // Two bytes a character: the same letters to whoever prints them.
+            params.distinguished_name.push(DnType::CommonName, DnValue::BmpString("m1".try_into().unwrap()));
+            params.distinguished_name.push(DnType::OrganizationalUnitName, "meter");
+        },
+        |params| {
+            subject(params, "m1", "meter");
+            params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 11]), "operator");
+        },
+        |params| {
+            // Made for nothing in particular, which TLS takes for everything.
+            subject(params, "m1", "meter");
+            params.extended_key_usages.clear();
+        },
         |params| {
             subject(params, "m1", "meter");
             params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 3]), "m2");

@@ -18,3 +18,4 @@ mod program;
 mod revocation;
 mod sessions;
 mod support;
+mod tls;

@@ -40,6 +40,10 @@ impl House {
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let (dir, authority, mut config) = configuration();
         change(&mut config);
+        Self::of(dir, authority, config).await
+    }
+
+    pub async fn of(dir: TempDir, authority: Authority, config: Config) -> Self {
         let broker = start(config.clone()).await.unwrap();
         Self { _dir: dir, authority: Mutex::new(authority), config, broker }
     }
@@ -51,8 +55,26 @@ impl House {
         client_config(&authority.ca_path(), &issued.certificate, &issued.key)
     }
 
+    /// The same for a client that has nothing newer than TLS 1.2.
+    pub fn older_credentials(&self, name: &str, role: Role) -> Arc<ClientConfig> {
+        let mut authority = self.authority.lock().unwrap();
+        let issued = authority.issue(name, role, &IssueOptions { renew: true, ..IssueOptions::default() }).unwrap();
+        older_client_config(&authority.ca_path(), &issued.certificate, &issued.key)
+    }
+
+    /// The broker's own certificate, issued anew in the files that it reads.
+    pub fn renew_server(&self) {
+        let options = IssueOptions { hosts: vec!["localhost".to_owned()], renew: true, valid_days: Some(30) };
+        self.authority.lock().unwrap().issue("broker", Role::Server, &options).unwrap();
+    }
+
     pub fn revoke(&self, name: &str) {
         assert_eq!(self.authority.lock().unwrap().revoke(name).unwrap().len(), 1);
+    }
+
+    /// Everything of this name, of which there may be several.
+    pub fn revoke_all(&self, name: &str) {
+        assert!(!self.authority.lock().unwrap().revoke(name).unwrap().is_empty());
     }
 
     pub fn authority_dir(&self) -> std::path::PathBuf {
@@ -141,15 +163,28 @@ pub fn client_config(ca: &Path, certificate: &Path, key: &Path) -> Arc<ClientCon
     Arc::new(builder(ca).with_client_auth_cert(chain, key).unwrap())
 }
 
-pub fn builder(ca: &Path) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+/// The same, but no newer than TLS 1.2.
+pub fn older_client_config(ca: &Path, certificate: &Path, key: &Path) -> Arc<ClientConfig> {
+    let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS12]).unwrap();
+    Arc::new(builder.with_root_certificates(roots(ca)).with_client_auth_cert(chain, key).unwrap())
+}
+
+fn roots(ca: &Path) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_file_iter(ca).unwrap() {
         roots.add(authority.unwrap()).unwrap();
     }
+    roots
+}
+
+pub fn builder(ca: &Path) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
+        .with_root_certificates(roots(ca))
 }
 
 /// A packet from the broker: first byte, and what follows the remaining length.
@@ -178,6 +213,16 @@ impl Client {
         let name = ServerName::try_from("localhost").unwrap();
         let stream = timeout(PATIENCE, TlsConnector::from(config).connect(name, socket)).await.expect("handshake takes too long")?;
         Ok(Self { stream, unread: Vec::new() })
+    }
+
+    /// Whether the handshake took up an earlier TLS session instead of showing a certificate.
+    pub fn is_resumed(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    /// The certificate that the broker showed.
+    pub fn server_certificate(&self) -> Vec<u8> {
+        self.stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {

@@ -1,5 +1,6 @@
 //! From the handshake to CONNACK.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,8 +31,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         gate.table.enter(&identity, self.id, self.inbox.clone()).map_err(|_| End::Cut(Cut::TakenOver))?;
         packet::connack(&mut self.out, ACCEPTED);
         // Whoever reloaded or stopped before this session was in the table did not see it there.
-        if gate.credentials.current().revoked.has(&identity) {
+        let (verified_by, current) = (self.verified_by.take(), gate.credentials.current());
+        if current.revoked.has(&identity) {
             self.inbox.cut(Cut::Revoked);
+        }
+        if !verified_by.is_some_and(|material| Arc::ptr_eq(&material, &current)) && !current.issued(&identity) {
+            self.inbox.cut(Cut::Withdrawn);
         }
         if gate.stop.is_cancelled() {
             self.inbox.cut(Cut::Shutdown);

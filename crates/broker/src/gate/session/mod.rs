@@ -22,6 +22,7 @@ use super::identity::{Identity, InvalidSubject};
 use super::inbox::{Cut, Inbox};
 use super::machine::{Machine, Refusal};
 use super::table::SessionId;
+use super::tls::Material;
 use super::{Gate, packet, stream};
 use crate::config::millis;
 use crate::router::Gone;
@@ -63,6 +64,7 @@ impl End {
             Self::Expired => "certificate_expired",
             Self::Cut(Cut::TakenOver) => "taken_over",
             Self::Cut(Cut::Revoked) => "revoked",
+            Self::Cut(Cut::Withdrawn) => "authority_withdrawn",
             Self::Cut(Cut::Shutdown) => "shutdown",
             Self::Refused(refusal) => refusal.reason,
             Self::RouterGone => "router_gone",
@@ -110,6 +112,8 @@ struct Open {
 struct Session<S> {
     id: SessionId,
     gate: Arc<Gate>,
+    /// What its certificate was verified by, until it is open.
+    verified_by: Option<Arc<Material>>,
     stream: S,
     machine: Machine,
     inbox: Arc<Inbox>,
@@ -126,10 +130,12 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     gate: Arc<Gate>,
     stream: S,
     who: Result<Identity, InvalidSubject>,
+    verified_by: Arc<Material>,
     id: SessionId,
 ) {
     let mut session = Session {
         id,
+        verified_by: Some(verified_by),
         machine: Machine::new(who, &gate.limits),
         inbox: Arc::new(Inbox::new(gate.limits.down_queue)),
         carry: Vec::new(),
