@@ -16,6 +16,7 @@ mod flow;
 pub mod gate;
 mod metrics;
 mod presence;
+pub mod reason;
 mod revocation;
 mod router;
 mod running;

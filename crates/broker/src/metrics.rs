@@ -6,12 +6,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::reason::{Counted, Reason};
+
 /// Everything a broker counts.
 pub struct Metrics {
     registry: Registry,
-    refused: Family<Reason, Counter>,
-    dropped: Family<Reason, Counter>,
-    ended: Family<Reason, Counter>,
+    refused: Family<ForReason, Counter>,
+    dropped: Family<ForReason, Counter>,
+    ended: Family<ForReason, Counter>,
     reloads: Family<Outcome, Counter>,
     sessions: Family<OfRole, Gauge>,
     /// Open connections, handshakes among them.
@@ -37,7 +39,7 @@ pub struct Metrics {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Reason {
+struct ForReason {
     reason: &'static str,
 }
 
@@ -49,6 +51,12 @@ struct Outcome {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfRole {
     role: &'static str,
+}
+
+impl From<Reason> for ForReason {
+    fn from(reason: Reason) -> Self {
+        Self { reason: reason.label() }
+    }
 }
 
 impl Metrics {
@@ -73,6 +81,7 @@ impl Metrics {
             router_alive: Gauge::default(),
         };
         this.register();
+        this.begin_at_zero();
         this
     }
 
@@ -95,19 +104,31 @@ impl Metrics {
         r.register("router_alive", "1 while messages come through the router", self.router_alive.clone());
     }
 
+    /// A counter that appears with its first event hides that event from whoever watches its rise.
+    fn begin_at_zero(&self) {
+        for reason in Reason::ALL {
+            let family = match reason.counted() {
+                Counted::Refused => &self.refused,
+                Counted::Ended => &self.ended,
+                Counted::Dropped => &self.dropped,
+            };
+            drop(family.get_or_create(&(*reason).into()));
+        }
+    }
+
     /// Something was refused.
-    pub(crate) fn refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&Reason { reason }).inc();
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.refused.get_or_create(&ForReason::from(reason)).inc();
     }
 
     /// Messages that were accepted reach nobody.
-    pub(crate) fn dropped(&self, reason: &'static str, count: u64) {
-        self.dropped.get_or_create(&Reason { reason }).inc_by(count);
+    pub(crate) fn dropped(&self, reason: Reason, count: u64) {
+        self.dropped.get_or_create(&ForReason::from(reason)).inc_by(count);
     }
 
     /// A session ended.
-    pub(crate) fn ended(&self, reason: &'static str) {
-        self.ended.get_or_create(&Reason { reason }).inc();
+    pub(crate) fn ended(&self, reason: Reason) {
+        self.ended.get_or_create(&ForReason::from(reason)).inc();
     }
 
     /// The certificates were read again.

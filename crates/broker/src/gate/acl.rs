@@ -14,6 +14,7 @@ use measure::MeterId;
 use wire::topic::{Severity, Shard, Topic};
 
 use super::identity::Role;
+use crate::reason::Reason;
 
 /// What a client may publish to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,13 +72,13 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Name in metrics.
-    pub const fn label(self) -> &'static str {
+    /// What it is counted as.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::Unknown => "topic_unknown",
-            Self::Foreign => "topic_foreign",
-            Self::Role => "topic_role",
-            Self::Retain => "retain",
+            Self::Unknown => Reason::TopicUnknown,
+            Self::Foreign => Reason::TopicForeign,
+            Self::Role => Reason::TopicRole,
+            Self::Retain => Reason::Retain,
         }
     }
 }

@@ -9,6 +9,7 @@ use wire::topic::{Shard, Topic};
 use super::acl::Filter;
 use super::machine::Machine;
 use super::{Gate, packet};
+use crate::reason::Reason;
 use crate::router::{Event, Feed, Gone, Link, Message, Taken};
 
 /// What a service or operator has in the gate.
@@ -90,7 +91,7 @@ impl Client {
         if let (Some(place), Some(subscription)) = (message.place, self.feeds.get_mut(&feed)) {
             let forgotten = subscription.next_place.map_or(0, |next| place.saturating_sub(next));
             if forgotten > 0 {
-                self.gate.metrics.dropped("slow_reader", forgotten);
+                self.gate.metrics.dropped(Reason::SlowReader, forgotten);
             }
             subscription.next_place = Some(place.saturating_add(1));
             if let Feed::Up(shard) = feed {
@@ -138,7 +139,7 @@ impl Client {
     pub(super) fn acknowledged(&mut self, pkid: u16) {
         if !self.window.on_their_way.remove(&pkid) {
             // Left over from an earlier connection, as clients' libraries do: it asks for nothing.
-            self.gate.metrics.refused("puback_unasked");
+            self.gate.metrics.refused(Reason::PubackUnasked);
         }
     }
 }

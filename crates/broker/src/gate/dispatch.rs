@@ -8,6 +8,7 @@ use measure::MeterId;
 use super::Gate;
 use super::acl::meter_of;
 use super::inbox::Way;
+use crate::reason::Reason;
 use crate::router::{Event, Gone, Link, feed};
 
 /// Subscribes the link and hands out what comes, until the gate stops or the router is gone.
@@ -38,11 +39,11 @@ async fn hand_out(gate: &Gate, link: &mut Link, way: Way) -> Result<(), Gone> {
 fn to_meter(gate: &Gate, way: Way, topic: &[u8], payload: Bytes) {
     let meter: Option<MeterId> = std::str::from_utf8(topic).ok().and_then(meter_of);
     match meter.and_then(|meter| gate.table.meter(&meter)) {
-        None => gate.metrics.dropped("meter_offline", 1),
+        None => gate.metrics.dropped(Reason::MeterOffline, 1),
         Some(inbox) => {
             gate.metrics.down.inc();
             if !inbox.push(way, payload) {
-                gate.metrics.dropped("down_queue", 1);
+                gate.metrics.dropped(Reason::DownQueue, 1);
             }
         }
     }

@@ -13,6 +13,7 @@ use super::table::SessionId;
 use super::tls::{self, Material};
 use super::{Gate, now, session};
 use crate::config::millis;
+use crate::reason::Reason;
 
 /// Pause after the system refused a connection, for want of descriptors mostly.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
@@ -31,7 +32,7 @@ pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
                 admit(&gate, socket, number);
             }
             Err(error) => {
-                gate.metrics.refused("accept");
+                gate.metrics.refused(Reason::Accept);
                 tracing::warn!(%error, "can't accept a connection");
                 tokio::time::sleep(REFUSED_PAUSE).await;
             }
@@ -41,8 +42,8 @@ pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
 
 /// Gives a connection its places, or closes it.
 fn admit(gate: &Arc<Gate>, socket: TcpStream, number: SessionId) {
-    let Ok(place) = gate.connections.clone().try_acquire_owned() else { return gate.metrics.refused("connections") };
-    let Ok(handshake) = gate.handshakes.clone().try_acquire_owned() else { return gate.metrics.refused("handshakes") };
+    let Ok(place) = gate.connections.clone().try_acquire_owned() else { return gate.metrics.refused(Reason::Connections) };
+    let Ok(handshake) = gate.handshakes.clone().try_acquire_owned() else { return gate.metrics.refused(Reason::Handshakes) };
     let gate = gate.clone();
     let tasks = gate.tasks.clone();
     tasks.spawn(async move {
@@ -75,9 +76,9 @@ async fn shake_hands(
         Ok(Err(error)) => {
             let reason = tls::handshake_failure(&error);
             gate.metrics.refused(reason);
-            tracing::debug!(reason, %error, "handshake failed");
+            tracing::debug!(reason = reason.label(), %error, "handshake failed");
         }
-        Err(_) => gate.metrics.refused("tls_timeout"),
+        Err(_) => gate.metrics.refused(Reason::TlsTimeout),
     }
     None
 }
@@ -94,7 +95,7 @@ async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, material: Arc<
         return gate.metrics.refused(reason);
     }
     if !gate.table.connected(&identity, gate.limits.connections_per_identity) {
-        return gate.metrics.refused("connections_per_identity");
+        return gate.metrics.refused(Reason::ConnectionsPerIdentity);
     }
     session::run(gate.clone(), stream, who, material, number).await;
     gate.table.disconnected(&identity);

@@ -14,6 +14,7 @@ use super::acl::{self, Destination, Filter};
 use super::identity::{Identity, InvalidSubject, Role};
 use super::packet::{Connect, Delivery, Filters, Malformed, Names, Packet, Publish};
 use crate::config::Limits;
+use crate::reason::Reason;
 
 /// Codes of CONNACK.
 pub const ACCEPTED: u8 = 0;
@@ -58,7 +59,7 @@ pub enum Step<'a> {
         /// Those that were granted.
         granted: Vec<Filter>,
         /// Why the others were not.
-        refused: Vec<&'static str>,
+        refused: Vec<Reason>,
     },
     /// Let filters end and answer UNSUBSCRIBE.
     Unsubscribe {
@@ -76,8 +77,8 @@ pub enum Step<'a> {
 /// The connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Name in metrics.
-    pub reason: &'static str,
+    /// What it is counted as.
+    pub reason: Reason,
     /// Code of the CONNACK to send first, if the protocol has one for this.
     pub connack: Option<u8>,
 }
@@ -132,7 +133,7 @@ impl Machine {
             Malformed::ProtocolLevel(_) if !self.connected => Some(BAD_PROTOCOL_LEVEL),
             _ => None,
         };
-        Refusal { reason: what.label(), connack }
+        Refusal { reason: what.reason(), connack }
     }
 
     /// A packet.
@@ -140,9 +141,9 @@ impl Machine {
         if let Packet::Connect(connect) = packet {
             return self.connect(&connect);
         }
-        let Some(who) = self.who.as_ref().ok().filter(|_| self.connected) else { return Err(cut("not_connected")) };
+        let Some(who) = self.who.as_ref().ok().filter(|_| self.connected) else { return Err(cut(Reason::NotConnected)) };
         match packet {
-            Packet::Connect(_) => Err(cut("second_connect")),
+            Packet::Connect(_) => Err(cut(Reason::SecondConnect)),
             Packet::Publish(publish) => deliver(who, publish),
             Packet::PubAck(pkid) => Ok(Step::Acknowledged(pkid)),
             Packet::Subscribe { pkid, filters } => Ok(self.subscribe(pkid, filters)),
@@ -154,18 +155,18 @@ impl Machine {
 
     fn connect<'a>(&mut self, connect: &Connect<'_>) -> Result<Step<'a>, Refusal> {
         if std::mem::replace(&mut self.connected, true) {
-            return Err(cut("second_connect"));
+            return Err(cut(Reason::SecondConnect));
         }
         let refuse = |reason, code| Err(Refusal { reason, connack: Some(code) });
-        let Ok(who) = &self.who else { return refuse("certificate_subject", NOT_AUTHORISED) };
+        let Ok(who) = &self.who else { return refuse(Reason::CertificateSubject, NOT_AUTHORISED) };
         if connect.client_id != who.name.as_str() {
-            return refuse("client_id", BAD_CLIENT_ID);
+            return refuse(Reason::ClientId, BAD_CLIENT_ID);
         }
         if connect.has_will {
-            return refuse("will", NOT_AUTHORISED);
+            return refuse(Reason::Will, NOT_AUTHORISED);
         }
         if connect.keep_alive_s == 0 {
-            return refuse("keep_alive_zero", NOT_AUTHORISED);
+            return refuse(Reason::KeepAliveZero, NOT_AUTHORISED);
         }
         // Whatever the client wants kept from an earlier session, there is nothing: the answer always says so.
         let seconds = connect.keep_alive_s.min(self.keep_alive_max_s);
@@ -189,9 +190,9 @@ impl Machine {
         Step::Subscribe { pkid, codes, granted, refused }
     }
 
-    fn grant(&mut self, text: &str, qos: u8) -> Result<(Filter, u8), &'static str> {
-        let Ok(who) = &self.who else { return Err("certificate_subject") };
-        let filter = acl::subscribe(who.role, &who.name, text).map_err(acl::Refused::label)?;
+    fn grant(&mut self, text: &str, qos: u8) -> Result<(Filter, u8), Reason> {
+        let Ok(who) = &self.who else { return Err(Reason::CertificateSubject) };
+        let filter = acl::subscribe(who.role, &who.name, text).map_err(acl::Refused::reason)?;
         let qos = match filter {
             // May be lost, late or repeated, so an acknowledgement of them would be in vain.
             Filter::OwnDown | Filter::OwnCommand => 0,
@@ -200,7 +201,7 @@ impl Machine {
         let full = self.grants.len() >= self.grants_max;
         match self.grants.iter_mut().find(|grant| grant.filter == filter) {
             Some(grant) => grant.qos = qos,
-            None if full => return Err("subscriptions"),
+            None if full => return Err(Reason::Subscriptions),
             None => self.grants.push(Grant { filter: filter.clone(), qos }),
         }
         Ok((filter, qos))
@@ -235,7 +236,7 @@ impl Machine {
 }
 
 /// The end without an answer, as MQTT 3.1.1 has it everywhere but for CONNECT and SUBSCRIBE.
-const fn cut(reason: &'static str) -> Refusal {
+const fn cut(reason: Reason) -> Refusal {
     Refusal { reason, connack: None }
 }
 
@@ -244,9 +245,9 @@ fn deliver<'a>(who: &Identity, publish: Publish<'a>) -> Result<Step<'a>, Refusal
     let pkid = match delivery {
         Delivery::AtMostOnce => None,
         Delivery::AtLeastOnce(pkid) => Some(pkid),
-        Delivery::ExactlyOnce(_) => return Err(cut("qos_2")),
+        Delivery::ExactlyOnce(_) => return Err(cut(Reason::Qos2)),
     };
-    let destination = acl::publish(who.role, &who.name, topic, retain).map_err(|refused| cut(refused.label()))?;
+    let destination = acl::publish(who.role, &who.name, topic, retain).map_err(|refused| cut(refused.reason()))?;
     Ok(Step::Deliver { destination, topic, payload, retain, pkid })
 }
 

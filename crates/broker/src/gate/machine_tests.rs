@@ -33,7 +33,7 @@ fn connected(role: Role) -> Machine {
     machine
 }
 
-fn subscribe(machine: &mut Machine, filters: &[(&str, u8)]) -> (Vec<u8>, Vec<&'static str>) {
+fn subscribe(machine: &mut Machine, filters: &[(&str, u8)]) -> (Vec<u8>, Vec<Reason>) {
     let mut bytes = vec![0, 1];
     for (filter, qos) in filters {
         bytes.extend(u16::try_from(filter.len()).unwrap().to_be_bytes());
@@ -64,9 +64,9 @@ fn connect_is_refused_with_the_protocols_codes() {
 
 #[test]
 fn connect_comes_first_and_once() {
-    assert_eq!(machine(Role::Meter).handle(Packet::PingReq), Err(cut("not_connected")));
+    assert_eq!(machine(Role::Meter).handle(Packet::PingReq), Err(cut(Reason::NotConnected)));
     let mut twice = connected(Role::Meter);
-    assert_eq!(twice.handle(Packet::Connect(hello("m12"))), Err(cut("second_connect")));
+    assert_eq!(twice.handle(Packet::Connect(hello("m12"))), Err(cut(Reason::SecondConnect)));
     let mut refused = machine(Role::Meter);
     assert!(refused.handle(Packet::Connect(hello("other"))).is_err());
     assert!(refused.handle(Packet::Connect(hello("m12"))).is_err(), "no second try");
@@ -81,7 +81,7 @@ fn a_long_keep_alive_is_shortened() {
 #[test]
 fn qos_is_granted_up_to_one() {
     let mut operator = connected(Role::Operator);
-    assert_eq!(subscribe(&mut operator, &[("live/#", 2), ("state/+", 0), ("#", 0)]), (vec![1, 0, 0x80], vec!["topic_unknown"]));
+    assert_eq!(subscribe(&mut operator, &[("live/#", 2), ("state/+", 0), ("#", 0)]), (vec![1, 0, 0x80], vec![Reason::TopicUnknown]));
     assert_eq!(operator.wants(&Topic::Live { meter: id() }), Some(1));
     assert_eq!(operator.wants(&Topic::State { meter: id() }), Some(0));
     assert_eq!(operator.wants(&Topic::up(&id())), None);
@@ -102,7 +102,7 @@ fn subscriptions_are_bounded() {
     let mut few = Machine::new(Ok(identity(Role::Operator)), &Limits { subscriptions: 2, ..limits() });
     few.handle(Packet::Connect(hello("m12"))).unwrap();
     let (codes, refused) = subscribe(&mut few, &[("live/a", 0), ("live/b", 0), ("live/c", 0), ("live/a", 1)]);
-    assert_eq!((codes, refused), (vec![0, 0, 0x80, 1], vec!["subscriptions"]));
+    assert_eq!((codes, refused), (vec![0, 0, 0x80, 1], vec![Reason::Subscriptions]));
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn qos_2_and_a_meters_retained_message_end_the_connection() {
     let publish = |delivery, retain| Packet::Publish(Publish { topic: &own, payload: b"x", delivery, retain, dup: false });
     let mut meter = connected(Role::Meter);
     assert!(matches!(meter.handle(publish(Delivery::AtLeastOnce(3), false)), Ok(Step::Deliver { pkid: Some(3), .. })));
-    assert_eq!(meter.handle(publish(Delivery::ExactlyOnce(3), false)), Err(cut("qos_2")));
-    assert_eq!(meter.handle(publish(Delivery::AtMostOnce, true)), Err(cut("retain")));
+    assert_eq!(meter.handle(publish(Delivery::ExactlyOnce(3), false)), Err(cut(Reason::Qos2)));
+    assert_eq!(meter.handle(publish(Delivery::AtMostOnce, true)), Err(cut(Reason::Retain)));
 }
 
 proptest! {

@@ -32,6 +32,7 @@ use crate::config::Limits;
 use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::presence::{LastValues, Presence, State};
+use crate::reason::Reason;
 use crate::revocation::Credentials;
 use crate::router::{Feed, Router, Taken};
 use table::Table;
@@ -76,12 +77,12 @@ impl Gate {
         let value = state.encode();
         // First kept, then published: a new subscriber finds it kept or is sent it, or both.
         if self.values.set_state(meter, value.clone()).is_err() {
-            self.metrics.dropped("state_full", 1);
+            self.metrics.dropped(Reason::StateFull, 1);
         }
         let topic = Topic::State { meter: meter.clone() };
         match self.router.publish(Shard::of(meter), Bytes::from(topic.to_string()), value) {
             Ok(Taken::Yes) => self.flow.passed(Feed::State),
-            Ok(Taken::Busy) | Err(_) => self.metrics.dropped("state_router_busy", 1),
+            Ok(Taken::Busy) | Err(_) => self.metrics.dropped(Reason::StateRouterBusy, 1),
         }
     }
 }

@@ -19,6 +19,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::identity::Identity;
 use crate::config::{CrlExpired, Tls};
 use crate::error::TlsError;
+use crate::reason::Reason;
 use crate::revocation::Revoked;
 
 /// Everything made of the files at one time.
@@ -67,13 +68,13 @@ impl Material {
     }
 
     /// Why a client that a handshake or a ticket let in must not stay; `None` if it may.
-    pub(crate) fn objection(&self, identity: &Identity, now: UnixMillis) -> Option<&'static str> {
+    pub(crate) fn objection(&self, identity: &Identity, now: UnixMillis) -> Option<Reason> {
         if identity.not_after <= now {
-            Some("expired")
+            Some(Reason::Expired)
         } else if self.revoked.has(identity) {
-            Some("revoked")
+            Some(Reason::Revoked)
         } else if self.revoked.is_outdated(identity, now) {
-            Some("crl_expired")
+            Some(Reason::CrlExpired)
         } else {
             None
         }
@@ -184,23 +185,23 @@ fn content(path: &Path, what: impl ToString) -> TlsError {
     TlsError::Content { path: path.to_owned(), what: what.to_string() }
 }
 
-/// Name in metrics of why a handshake failed.
-pub(crate) fn handshake_failure(error: &io::Error) -> &'static str {
-    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else { return "tls_connection_lost" };
+/// Why a handshake failed.
+pub(crate) fn handshake_failure(error: &io::Error) -> Reason {
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else { return Reason::TlsConnectionLost };
     match error {
-        rustls::Error::NoCertificatesPresented => "tls_no_certificate",
+        rustls::Error::NoCertificatesPresented => Reason::TlsNoCertificate,
         rustls::Error::InvalidCertificate(error) => match error {
-            CertificateError::Revoked => "tls_revoked",
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "tls_expired",
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "tls_not_valid_yet",
-            CertificateError::UnknownIssuer => "tls_unknown_issuer",
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "tls_purpose",
-            CertificateError::UnknownRevocationStatus => "tls_revocation_unknown",
-            CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => "tls_crl_expired",
-            _ => "tls_certificate",
+            CertificateError::Revoked => Reason::TlsRevoked,
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Reason::TlsExpired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Reason::TlsNotValidYet,
+            CertificateError::UnknownIssuer => Reason::TlsUnknownIssuer,
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Reason::TlsPurpose,
+            CertificateError::UnknownRevocationStatus => Reason::TlsRevocationUnknown,
+            CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => Reason::TlsCrlExpired,
+            _ => Reason::TlsCertificate,
         },
-        rustls::Error::InvalidMessage(_) => "tls_not_tls",
-        rustls::Error::PeerIncompatible(_) => "tls_too_old",
-        _ => "tls_handshake",
+        rustls::Error::InvalidMessage(_) => Reason::TlsNotTls,
+        rustls::Error::PeerIncompatible(_) => Reason::TlsTooOld,
+        _ => Reason::TlsHandshake,
     }
 }

@@ -22,6 +22,7 @@ mod tests;
 pub use read::{Header, header, next};
 pub use write::{connack, pingresp, puback, publish, suback, unsuback};
 
+use crate::reason::Reason;
 use fields::Fields;
 
 /// A packet that a client may send.
@@ -169,24 +170,24 @@ pub enum Malformed {
 }
 
 impl Malformed {
-    /// Name in metrics.
-    pub const fn label(self) -> &'static str {
+    /// What it is counted as.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::PacketType(_) => "packet_type",
-            Self::Flags => "packet_flags",
-            Self::LengthEncoding => "length_encoding",
-            Self::TooLarge(_) => "packet_too_large",
-            Self::Truncated => "packet_truncated",
-            Self::TrailingBytes => "trailing_bytes",
-            Self::Text => "text",
-            Self::ProtocolName => "protocol_name",
-            Self::ProtocolLevel(_) => "protocol_level",
-            Self::ConnectFlags => "connect_flags",
-            Self::PacketIdZero => "packet_id_zero",
-            Self::Qos => "qos_3",
-            Self::NoFilter => "no_filter",
-            Self::TopicEmpty => "topic_empty",
-            Self::TopicCharacter => "topic_character",
+            Self::PacketType(_) => Reason::PacketType,
+            Self::Flags => Reason::PacketFlags,
+            Self::LengthEncoding => Reason::LengthEncoding,
+            Self::TooLarge(_) => Reason::PacketTooLarge,
+            Self::Truncated => Reason::PacketTruncated,
+            Self::TrailingBytes => Reason::TrailingBytes,
+            Self::Text => Reason::Text,
+            Self::ProtocolName => Reason::ProtocolName,
+            Self::ProtocolLevel(_) => Reason::ProtocolLevel,
+            Self::ConnectFlags => Reason::ConnectFlags,
+            Self::PacketIdZero => Reason::PacketIdZero,
+            Self::Qos => Reason::Qos3,
+            Self::NoFilter => Reason::NoFilter,
+            Self::TopicEmpty => Reason::TopicEmpty,
+            Self::TopicCharacter => Reason::TopicCharacter,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::gate::client::Answer;
 use crate::gate::inbox::{Cut, Way};
 use crate::gate::machine::Step;
 use crate::gate::packet::{self, Packet};
+use crate::reason::Reason;
 use crate::router::{Feed, Taken};
 
 /// Pause until a message is offered again to a router that is busy.
@@ -53,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             Step::Acknowledged(pkid) => match &mut open.side {
                 Side::Client(client) => client.acknowledged(pkid),
-                Side::Meter(_) => self.gate.metrics.refused("puback_unasked"),
+                Side::Meter(_) => self.gate.metrics.refused(Reason::PubackUnasked),
             },
             Step::Subscribe { pkid, codes, granted, refused } => {
                 refused.into_iter().for_each(|reason| self.gate.metrics.refused(reason));
@@ -81,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let (Destination::Live(meter), true) = (&to, retain)
             && self.gate.values.set_live(meter, payload.clone()).is_err()
         {
-            self.gate.metrics.dropped("live_full", 1);
+            self.gate.metrics.dropped(Reason::LiveFull, 1);
         }
         match &mut open.side {
             Side::Meter(meter) => {
@@ -153,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if self.machine.has(&filter) {
                 packet::publish(&mut self.out, topic, &payload, None, false);
             } else {
-                self.gate.metrics.dropped("not_subscribed", 1);
+                self.gate.metrics.dropped(Reason::NotSubscribed, 1);
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::gate::identity::{Identity, Role};
 use crate::gate::inbox::Cut;
 use crate::gate::machine::{ACCEPTED, Refusal, Step, UNAVAILABLE};
 use crate::gate::{now, packet, stream};
+use crate::reason::Reason;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Until CONNECT was accepted.
@@ -70,13 +71,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if identity.role == Role::Meter {
             return Ok(Side::Meter(Meter::new(identity)));
         }
-        let slot = self.gate.router.slot().ok_or_else(|| unavailable("clients"))?;
+        let slot = self.gate.router.slot().ok_or_else(|| unavailable(Reason::Clients))?;
         let gate = self.gate.clone();
         // The router answers in its own time, and the link waits for it in blocking fashion.
         let link = tokio::task::spawn_blocking(move || gate.router.client_link(slot)).await;
         match link {
             Ok(Ok(link)) => Ok(Side::Client(Box::new(Client::new(self.gate.clone(), link)))),
-            _ => Err(unavailable("router_gone")),
+            _ => Err(unavailable(Reason::RouterGone)),
         }
     }
 }

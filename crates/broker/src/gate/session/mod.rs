@@ -25,6 +25,7 @@ use super::table::SessionId;
 use super::tls::Material;
 use super::{Gate, packet, stream};
 use crate::config::millis;
+use crate::reason::Reason;
 use crate::router::Gone;
 
 /// Longest farewell: the last bytes, and the peer's end of the connection.
@@ -54,20 +55,20 @@ enum End {
 }
 
 impl End {
-    const fn label(self) -> &'static str {
+    const fn reason(self) -> Reason {
         match self {
-            Self::Goodbye => "disconnected",
-            Self::Lost => "connection_lost",
-            Self::Silent => "no_connect",
-            Self::KeepAlive => "keep_alive",
-            Self::WriteStalled => "write_stalled",
-            Self::Expired => "certificate_expired",
-            Self::Cut(Cut::TakenOver) => "taken_over",
-            Self::Cut(Cut::Revoked) => "revoked",
-            Self::Cut(Cut::Withdrawn) => "authority_withdrawn",
-            Self::Cut(Cut::Shutdown) => "shutdown",
+            Self::Goodbye => Reason::Disconnected,
+            Self::Lost => Reason::ConnectionLost,
+            Self::Silent => Reason::NoConnect,
+            Self::KeepAlive => Reason::KeepAlive,
+            Self::WriteStalled => Reason::WriteStalled,
+            Self::Expired => Reason::CertificateExpired,
+            Self::Cut(Cut::TakenOver) => Reason::TakenOver,
+            Self::Cut(Cut::Revoked) => Reason::Revoked,
+            Self::Cut(Cut::Withdrawn) => Reason::AuthorityWithdrawn,
+            Self::Cut(Cut::Shutdown) => Reason::Shutdown,
             Self::Refused(refusal) => refusal.reason,
-            Self::RouterGone => "router_gone",
+            Self::RouterGone => Reason::RouterGone,
         }
     }
 }
@@ -148,11 +149,11 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let end = match session.greet().await {
         Ok(open) => session.serve(open).await,
         Err(end) => {
-            session.gate.metrics.refused(end.label());
+            session.gate.metrics.refused(end.reason());
             end
         }
     };
-    tracing::debug!(name = session.machine.identity().map(|who| who.name.as_str()), end = end.label(), "session ended");
+    tracing::debug!(name = session.machine.identity().map(|who| who.name.as_str()), end = end.reason().label(), "session ended");
     session.farewell(end).await;
 }
 

@@ -39,10 +39,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
         };
         if gate.table.leave(&open.identity, open.id) && is_meter {
-            gate.announce(&open.identity.name, Presence::Offline, open.since, end.label());
+            gate.announce(&open.identity.name, Presence::Offline, open.since, end.reason().label());
         }
         sessions.dec();
-        gate.metrics.ended(end.label());
+        gate.metrics.ended(end.reason());
         if let End::Refused(refusal) = end {
             gate.metrics.refused(refusal.reason);
         }
