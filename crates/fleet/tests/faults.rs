@@ -1,7 +1,5 @@
 //! What faults promise: they are seeded, they do what they say and nothing else, and what they did is told.
 
-#![expect(clippy::indexing_slicing, reason = "a test on seconds that were simulated")]
-
 use fleet::faults::spike::Spikes;
 use fleet::faults::{Checksum, Gap, LostPolls, Noisier, Register, Replay, Schedule, Shunt, Spike, Stuck, Wrong};
 use fleet::household::HouseholdConfig;
