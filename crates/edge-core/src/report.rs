@@ -20,6 +20,9 @@ const TELLING: Flags = MOMENTARY
     .union(Flags::REJECTED)
     .union(Flags::POWER_FACTOR)
     .union(Flags::STUCK)
+    .union(Flags::REPLAY)
+    .union(Flags::NOISE)
+    .union(Flags::LOOP_RESISTANCE)
     .union(Flags::METER_ALARM);
 
 /// What counts as a change.

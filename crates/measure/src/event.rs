@@ -78,6 +78,13 @@ event_kinds! {
     SupplyFailing = 9 "supply_failing" urgent true,
     /// The meter's own power alarm went on (1) or off (0).
     PowerAlarm = 10 "power_alarm" urgent true,
+    /// Frames came that were measured before; the value counts the frames in between.
+    Replay = 11 "replay" urgent true,
+    /// The sensor is noisier than it used to be; the value is the noise relative to what it was, in thousandths.
+    Noise = 12 "noise",
+    /// Currents of switched loads are too small for the voltage that they cost: a shunted sensor, a bypass, or a bad contact. The value is
+    /// the apparent resistance of the service loop in 0.001 ohm.
+    LoopResistance = 13 "loop_resistance" urgent true,
 }
 
 /// Records that are missing for good: a loss is always visible.

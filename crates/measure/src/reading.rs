@@ -83,9 +83,9 @@ pub struct Raw {
 }
 
 bitflags::bitflags! {
-    /// Verdicts of the filter (low byte and half) and reasons for sending (high bits).
+    /// Verdicts of the filter and its monitors, states of the meter, and reasons for sending.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct Flags: u16 {
+    pub struct Flags: u32 {
         /// A load was switched.
         const STEP = 1 << 0;
         /// The supply voltage jumped.
@@ -116,6 +116,12 @@ bitflags::bitflags! {
         const SNAPSHOT = 1 << 13;
         /// Sent because the heartbeat interval had passed.
         const HEARTBEAT = 1 << 14;
+        /// These frames were measured before: the meter, or somebody in its place, repeats a stretch of the past.
+        const REPLAY = 1 << 15;
+        /// The sensor is noisier than it used to be.
+        const NOISE = 1 << 16;
+        /// The service loop's resistance seems to have risen: the voltage drops as before, but the measured current is too small for it.
+        const LOOP_RESISTANCE = 1 << 17;
     }
 }
 
@@ -129,7 +135,7 @@ impl serde::Serialize for Flags {
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for Flags {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let names = <heapless::Vec<heapless::String<24>, 16> as serde::Deserialize>::deserialize(deserializer)?;
+        let names = <heapless::Vec<heapless::String<24>, 32> as serde::Deserialize>::deserialize(deserializer)?;
         names.iter().try_fold(Self::empty(), |flags, name| {
             let flag = Self::from_name(name).ok_or_else(|| <D::Error as serde::de::Error>::custom("unknown flag"))?;
             Ok(flags | flag)

@@ -38,7 +38,7 @@ fn every_coarse_value_leads_back() {
 
 proptest! {
     #[test]
-    fn every_count_leads_back(volts: i32, factor in -1000i16..=1000, energy in -(1i64 << 49)..(1i64 << 49), flags: u16) {
+    fn every_count_leads_back(volts: i32, factor in -1000i16..=1000, energy in -(1i64 << 49)..(1i64 << 49), flags: u32) {
         prop_assume!(volts != i32::MAX && volts != i32::MIN);
         prop_assert_eq!(there_and_back(&Volts::from_millivolts(volts)).millivolts(), volts);
         prop_assert_eq!(there_and_back(&PowerFactor::from_thousandths(factor)).thousandths(), factor);

@@ -138,7 +138,7 @@ impl From<&Reading> for AvroReading {
             active_power_deviation: it.deviation.active_power.code().into(),
             frequency_deviation: it.deviation.frequency.code().into(),
             nis: it.nis.code().into(),
-            flags: it.flags.bits().into(),
+            flags: it.flags.bits().cast_signed(),
             raw_voltage_mv: it.raw.voltage.millivolts(),
             raw_current_ma: it.raw.current.milliamperes(),
             raw_active_power_dw: it.raw.active_power.deciwatts(),

@@ -20,8 +20,8 @@ pub(crate) trait Port {
     fn i32(&mut self, bit: u32, actual: i32, predicted: i32) -> Result<i32, BodyError>;
     /// A number of 64 bits.
     fn i64(&mut self, bit: u32, actual: i64, predicted: i64) -> Result<i64, BodyError>;
-    /// A number of 16 bits that says more by its bits than by its size.
-    fn bits(&mut self, bit: u32, actual: u16, predicted: u16) -> Result<u16, BodyError>;
+    /// A number of 32 bits that says more by its bits than by its size.
+    fn bits(&mut self, bit: u32, actual: u32, predicted: u32) -> Result<u32, BodyError>;
     /// A code of one byte.
     fn byte(&mut self, bit: u32, actual: u8, predicted: u8) -> Result<u8, BodyError>;
     /// A short text.
@@ -35,7 +35,7 @@ pub(crate) const I32_LEN_MAX: usize = i32::POSTCARD_MAX_SIZE;
 /// Longest coded number of each width.
 pub(crate) const I64_LEN_MAX: usize = i64::POSTCARD_MAX_SIZE;
 /// Longest coded number of each width.
-pub(crate) const BITS_LEN_MAX: usize = u16::POSTCARD_MAX_SIZE;
+pub(crate) const BITS_LEN_MAX: usize = u32::POSTCARD_MAX_SIZE;
 /// Longest text: its length (one byte) and its characters.
 pub(crate) const TEXT_LEN_MAX: usize = 1 + TEXT_CHARS_MAX as usize;
 
@@ -84,7 +84,7 @@ impl<const N: usize> Port for Encoder<N> {
         self.write(bit, actual.wrapping_sub(predicted)).map(|()| actual)
     }
 
-    fn bits(&mut self, bit: u32, actual: u16, predicted: u16) -> Result<u16, BodyError> {
+    fn bits(&mut self, bit: u32, actual: u32, predicted: u32) -> Result<u32, BodyError> {
         self.write(bit, actual ^ predicted).map(|()| actual)
     }
 
@@ -152,8 +152,8 @@ impl Port for Decoder<'_> {
         self.read::<i64>(bit).map(|difference| predicted.wrapping_add(difference))
     }
 
-    fn bits(&mut self, bit: u32, _: u16, predicted: u16) -> Result<u16, BodyError> {
-        self.read::<u16>(bit).map(|difference| predicted ^ difference)
+    fn bits(&mut self, bit: u32, _: u32, predicted: u32) -> Result<u32, BodyError> {
+        self.read::<u32>(bit).map(|difference| predicted ^ difference)
     }
 
     fn byte(&mut self, bit: u32, _: u8, predicted: u8) -> Result<u8, BodyError> {

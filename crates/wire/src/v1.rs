@@ -51,7 +51,7 @@ const CHANNELS: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     time: UnixMillis,
-    place: u16,
+    place: u32,
     voltage: Volts,
     frequency: Hertz,
     channels: [Reading; CHANNELS],
@@ -98,8 +98,8 @@ fn slot(channel: u8) -> usize {
 }
 
 /// Clock quality and channel in one number.
-fn place(clock: ClockQuality, channel: u8) -> u16 {
-    u16::from(channel) << 2 | u16::from(clock.code())
+fn place(clock: ClockQuality, channel: u8) -> u32 {
+    u32::from(channel) << 2 | u32::from(clock.code())
 }
 
 /// The bytes of `record` after the records that `state` knows.
@@ -164,7 +164,7 @@ fn walk_time(port: &mut impl Port, bit: u32, actual: UnixMillis, state: &State) 
 
 fn walk_place(port: &mut impl Port, bit: u32, clock: ClockQuality, channel: u8, state: &State) -> Result<(ClockQuality, u8), BodyError> {
     let place = port.bits(bit, place(clock, channel), state.place)?;
-    let [code, _] = (place & 0b11).to_le_bytes();
+    let [code, ..] = (place & 0b11).to_le_bytes();
     let clock = ClockQuality::from_code(code).ok_or(BodyError::UnknownCode(code.into()))?;
     let channel = u8::try_from(place >> 2).map_err(|_| BodyError::NonCanonical)?;
     Ok((clock, channel))
@@ -187,7 +187,7 @@ fn walk_hello(port: &mut impl Port, it: &Hello, state: &State) -> Result<Hello, 
 fn walk_event(port: &mut impl Port, it: &Event, state: &State) -> Result<Event, BodyError> {
     let time = walk_time(port, other::MILLIS, it.time, state)?;
     let (clock, channel) = walk_place(port, other::PLACE, it.clock, it.channel, state)?;
-    let code = port.bits(ALWAYS, it.kind.code(), 0)?;
+    let code = u16::try_from(port.bits(ALWAYS, it.kind.code().into(), 0)?).map_err(|_| BodyError::NonCanonical)?;
     let kind = EventKind::from_code(code).ok_or(BodyError::UnknownCode(code))?;
     let value = port.i64(other::VALUE, it.value, 0)?;
     Ok(Event { time, clock, channel, kind, value })

@@ -148,7 +148,7 @@ fn a_name_in_another_alphabet_travels_as_far_as_it_is_printable() {
 
 #[test]
 fn flags_that_are_not_named_yet_travel() {
-    let reading = Reading { flags: Flags::from_bits_retain(u16::MAX), ..Reading::default() };
+    let reading = Reading { flags: Flags::from_bits_retain(u32::MAX), ..Reading::default() };
     let bytes = with_body(&body_of(&Record::Reading(reading)));
     assert_eq!(frame::decode(&bytes).unwrap().1.collect::<Vec<_>>(), [Ok(Record::Reading(reading))]);
 }

@@ -67,7 +67,7 @@ pub fn whole_filter(name: &str, noise: SensorNoise) -> (Worst, Vec<usize>) {
     for (k, row) in rows(name).iter().enumerate() {
         let estimate = estimator.step(1.0, &row.sample()).expect("a plausible first sample");
         let belief = estimator.belief().expect("a plausible first sample");
-        if u32::from(estimate.flags.bits()) != row.column("ekf_flags") as u32 {
+        if estimate.flags.bits() != row.column("ekf_flags") as u32 {
             differing.push(k);
         }
         for (state, column) in STATE_NAMES.iter().enumerate().filter(|(state, _)| *state != load::ENERGY) {

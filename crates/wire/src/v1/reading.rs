@@ -102,7 +102,7 @@ pub(super) fn walk_reading(port: &mut impl Port, it: &Reading, state: &State) ->
 }
 
 /// Flags as they travel, from the lowest bit: those that come every day fit one byte.
-const FLAGS: [Flags; 15] = [
+const FLAGS: [Flags; 18] = [
     Flags::HEARTBEAT,
     Flags::STEP,
     Flags::DUPLICATE,
@@ -118,17 +118,20 @@ const FLAGS: [Flags; 15] = [
     Flags::POWER_FACTOR,
     Flags::STUCK,
     Flags::RESTARTED,
+    Flags::REPLAY,
+    Flags::NOISE,
+    Flags::LOOP_RESISTANCE,
 ];
 
-/// The bit that has no name yet stays where it is.
-const UNNAMED: u16 = 1 << 15;
+/// Bits that have no name yet stay where they are.
+const UNNAMED: u32 = u32::MAX << FLAGS.len();
 
-fn usual_first(flags: u16) -> u16 {
+fn usual_first(flags: u32) -> u32 {
     let named = FLAGS.iter().enumerate().filter(|(_, flag)| flags & flag.bits() != 0);
     named.fold(flags & UNNAMED, |code, (at, _)| code | 1 << at)
 }
 
-fn from_usual_first(code: u16) -> u16 {
+fn from_usual_first(code: u32) -> u32 {
     let named = FLAGS.iter().enumerate().filter(|(at, _)| code >> at & 1 != 0);
     named.fold(code & UNNAMED, |flags, (_, flag)| flags | flag.bits())
 }
@@ -177,8 +180,10 @@ mod tests {
 
     #[test]
     fn every_set_of_flags_leads_back() {
-        for flags in 0..=u16::MAX {
-            assert_eq!(from_usual_first(usual_first(flags)), flags);
+        for named in 0..1 << FLAGS.len() {
+            for flags in [named, named | UNNAMED] {
+                assert_eq!(from_usual_first(usual_first(flags)), flags);
+            }
         }
     }
 }

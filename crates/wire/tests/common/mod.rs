@@ -42,7 +42,7 @@ fn raws() -> impl Strategy<Value = Raw> {
 pub fn readings() -> impl Strategy<Value = Reading> {
     let place = (i64s(), clocks(), any::<u8>());
     let estimates = (i32s(), i32s(), i32s(), i32s(), any::<i16>(), i32s());
-    let verdict = (any::<[u8; 4]>(), any::<u8>(), any::<u16>());
+    let verdict = (any::<[u8; 4]>(), any::<u8>(), any::<u32>());
     (place, estimates, registers(), registers(), verdict, raws()).prop_map(|(place, estimates, import, export, verdict, raw)| Reading {
         time: UnixMillis(place.0),
         clock: place.1,
