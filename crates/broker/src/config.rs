@@ -1,5 +1,7 @@
 //! The configuration, typed. `broker.toml` at the top of the repository is its reference.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::ConfigError;
+
+pub use limits::{Limits, Rate};
 
 /// The commented default file.
 pub const REFERENCE: &str = include_str!("../../../broker.toml");
@@ -84,64 +88,6 @@ pub enum CrlExpired {
     Refuse,
     /// The old one goes on.
     Accept,
-}
-
-/// Limits; each is counted when it is met.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Connections in all.
-    pub connections: usize,
-    /// Connections of one identity.
-    pub connections_per_identity: usize,
-    /// Sessions of services and operators together, at most 1,000.
-    pub clients: usize,
-    /// TLS handshakes at a time.
-    pub handshakes: usize,
-    /// Time for a handshake.
-    pub handshake_ms: u64,
-    /// Time from the handshake to CONNECT.
-    pub connect_ms: u64,
-    /// Longest keep-alive, seconds.
-    pub keep_alive_s: u16,
-    /// Time for a client to read what it is sent.
-    pub write_ms: u64,
-    /// Largest packet of a meter.
-    pub meter_packet_bytes: usize,
-    /// Largest packet of a service or an operator.
-    pub client_packet_bytes: usize,
-    /// Filters a session may hold.
-    pub subscriptions: usize,
-    /// Messages waiting for one meter.
-    pub down_queue: usize,
-    /// Messages of QoS 1 on their way to one service or operator, 1 to 30,000.
-    pub in_flight: u16,
-    /// Last values kept for each of `state/` and `live/`.
-    pub retained: usize,
-    /// Frames of one shard that its fastest processor may be behind.
-    pub shard_lag: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 20_000,
-            connections_per_identity: 4,
-            clients: 64,
-            handshakes: 1024,
-            handshake_ms: 5000,
-            connect_ms: 5000,
-            keep_alive_s: 1200,
-            write_ms: 10_000,
-            meter_packet_bytes: 8192,
-            client_packet_bytes: 262_144,
-            subscriptions: 128,
-            down_queue: 32,
-            in_flight: 1000,
-            retained: 100_000,
-            shard_lag: 128,
-        }
-    }
 }
 
 /// The embedded router.
@@ -224,21 +170,7 @@ impl Config {
     /// Values that would make no sense, or make the router panic.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let Self { limits, router, vitals, tls, .. } = self;
-        let range = |key, value: u64, least: u64, most: u64| {
-            if (least..=most).contains(&value) { Ok(()) } else { Err(ConfigError::Range { key, value, least, most }) }
-        };
-        let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
-        range("limits.connections", count(limits.connections), 1, 1_000_000)?;
-        range("limits.connections_per_identity", count(limits.connections_per_identity), 1, 1000)?;
-        range("limits.clients", count(limits.clients), 1, 1000)?;
-        range("limits.handshakes", count(limits.handshakes), 1, 1_000_000)?;
-        range("limits.keep_alive_s", limits.keep_alive_s.into(), 1, 65_535)?;
-        range("limits.meter_packet_bytes", count(limits.meter_packet_bytes), 128, 268_435_455)?;
-        range("limits.client_packet_bytes", count(limits.client_packet_bytes), 128, 268_435_455)?;
-        range("limits.subscriptions", count(limits.subscriptions), 1, 10_000)?;
-        range("limits.down_queue", count(limits.down_queue), 1, 10_000)?;
-        range("limits.in_flight", limits.in_flight.into(), 1, 30_000)?;
-        range("limits.shard_lag", limits.shard_lag, 1, u64::MAX)?;
+        limits.check()?;
         range("router.uplinks", count(router.uplinks), 1, 64)?;
         range("router.segment_bytes", count(router.segment_bytes), 1024, 1 << 30)?;
         range("router.segments", count(router.segments), 1, 1024)?;
@@ -246,6 +178,14 @@ impl Config {
         range("vitals.canary_ms", vitals.canary_ms, 10, 3_600_000)?;
         range("vitals.canary_deadline_ms", vitals.canary_deadline_ms, vitals.canary_ms.saturating_add(1), 86_400_000)
     }
+}
+
+fn range(key: &'static str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) { Ok(()) } else { Err(ConfigError::Range { key, value, least, most }) }
+}
+
+fn count(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 /// A number of milliseconds.

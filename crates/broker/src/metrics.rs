@@ -14,6 +14,7 @@ pub struct Metrics {
     refused: Family<ForReason, Counter>,
     dropped: Family<ForReason, Counter>,
     ended: Family<ForReason, Counter>,
+    slowed: Family<ForReason, Counter>,
     reloads: Family<Outcome, Counter>,
     sessions: Family<OfRole, Gauge>,
     /// Open connections, handshakes among them.
@@ -28,6 +29,10 @@ pub struct Metrics {
     pub(crate) published: Counter,
     /// Messages sent to services and operators.
     pub(crate) delivered: Counter,
+    /// Sessions replaced by a newer one of their identity.
+    pub(crate) takeovers: Counter,
+    /// Of these, the ones that were more often than the limit.
+    pub(crate) contested: Counter,
     /// Sessions that waited for a processor to catch up.
     pub(crate) held_back: Counter,
     /// End of the earliest revocation list, seconds since 1970; 0 without one.
@@ -67,6 +72,7 @@ impl Metrics {
             refused: Family::default(),
             dropped: Family::default(),
             ended: Family::default(),
+            slowed: Family::default(),
             reloads: Family::default(),
             sessions: Family::default(),
             connections: Gauge::default(),
@@ -75,6 +81,8 @@ impl Metrics {
             down: Counter::default(),
             published: Counter::default(),
             delivered: Counter::default(),
+            takeovers: Counter::default(),
+            contested: Counter::default(),
             held_back: Counter::default(),
             crl_expiry: Gauge::default(),
             certificate_expiry: Gauge::default(),
@@ -98,6 +106,9 @@ impl Metrics {
         r.register("down", "Acknowledgements and commands queued for a meter", self.down.clone());
         r.register("published", "Messages published by services", self.published.clone());
         r.register("delivered", "Messages sent to services and operators", self.delivered.clone());
+        r.register("slowed", "Times a session was not read from until its rate allowed it, by reason", self.slowed.clone());
+        r.register("takeovers", "Sessions replaced by a newer one of the same identity", self.takeovers.clone());
+        r.register("takeovers_contested", "Takeovers more often than the limit", self.contested.clone());
         r.register("held_back", "Times a meter was not read from until its processor caught up", self.held_back.clone());
         r.register("crl_expiry_timestamp_seconds", "End of the earliest revocation list", self.crl_expiry.clone());
         r.register("certificate_expiry_timestamp_seconds", "End of the broker's own certificate", self.certificate_expiry.clone());
@@ -114,21 +125,29 @@ impl Metrics {
             };
             drop(family.get_or_create(&(*reason).into()));
         }
+        for reason in [Reason::RateMessages, Reason::RateBytes] {
+            drop(self.slowed.get_or_create(&reason.into()));
+        }
     }
 
     /// Something was refused.
     pub(crate) fn refused(&self, reason: Reason) {
-        self.refused.get_or_create(&ForReason::from(reason)).inc();
+        self.refused.get_or_create(&reason.into()).inc();
     }
 
     /// Messages that were accepted reach nobody.
     pub(crate) fn dropped(&self, reason: Reason, count: u64) {
-        self.dropped.get_or_create(&ForReason::from(reason)).inc_by(count);
+        self.dropped.get_or_create(&reason.into()).inc_by(count);
     }
 
     /// A session ended.
     pub(crate) fn ended(&self, reason: Reason) {
-        self.ended.get_or_create(&ForReason::from(reason)).inc();
+        self.ended.get_or_create(&reason.into()).inc();
+    }
+
+    /// A session is not read from for a moment, because it sends too much.
+    pub(crate) fn slowed(&self, reason: Reason) {
+        self.slowed.get_or_create(&reason.into()).inc();
     }
 
     /// The certificates were read again.

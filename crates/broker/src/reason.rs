@@ -144,6 +144,12 @@ reasons! {
         Retain = "retain",
         /// More filters than a session may hold.
         Subscriptions = "subscriptions",
+        /// Too many packets for too long. While it is only slowed down, in `ferraris_broker_slowed_total`.
+        RateMessages = "rate_messages",
+        /// Too many bytes for too long; likewise.
+        RateBytes = "rate_bytes",
+        /// A packet that did not end in time.
+        PacketStalled = "packet_stalled",
         /// An acknowledgement that nobody waits for.
         PubackUnasked = "puback_unasked",
     }

@@ -50,14 +50,20 @@ pub struct Generator {
 impl Server {
     /// Starts one on a free port and waits until it listens.
     pub fn start(house: &House, kind: Kind) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        Self::start_at(house, kind, port)
+        Self::start_at(house, kind, free_port(), "")
     }
 
-    fn start_at(house: &House, kind: Kind, port: u16) -> Self {
+    /// One that reads from each meter as fast as it can: to measure the broker, not its limits.
+    pub fn start_without_rates(house: &House, kind: Kind) -> Self {
+        let rates =
+            "[limits.meter]\nmessages_per_s = 1000000\nmessages_burst = 1000000\nbytes_per_s = 1000000000\nbytes_burst = 1000000000\n";
+        Self::start_at(house, kind, free_port(), rates)
+    }
+
+    fn start_at(house: &House, kind: Kind, port: u16, limits: &str) -> Self {
         let dir = house.dir.path();
         let (program, file, text) = match kind {
-            Kind::Gate => (env!("CARGO_BIN_EXE_broker"), "broker.toml", gate(port)),
+            Kind::Gate => (env!("CARGO_BIN_EXE_broker"), "broker.toml", gate(port) + limits),
             Kind::Mosquitto => (mosquitto(), "mosquitto.conf", mosquitto_tls(port)),
             Kind::MosquittoPlain => (mosquitto(), "mosquitto.conf", mosquitto_plain(port)),
         };
@@ -86,7 +92,7 @@ impl Server {
     pub fn restart(self, house: &House) -> Self {
         let (kind, port) = (self.kind, self.port);
         drop(self);
-        Self::start_at(house, kind, port)
+        Self::start_at(house, kind, port, "")
     }
 
     /// Processor time used so far, seconds.
@@ -163,6 +169,10 @@ pub fn say(what: &str) {
 }
 
 /// Defaults but for what a load of this kind needs.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
 fn gate(port: u16) -> String {
     format!(
         "[listen]\nmqtts = '127.0.0.1:{port}'\nadmin = '127.0.0.1:0'\n[tls]\nca_file = 'pki/ca.pem'\n\

@@ -33,7 +33,7 @@ pub fn unthrottled(house: &House) -> Vec<Figure> {
 }
 
 fn flood(house: &House, kind: Kind) -> Values {
-    let server = Server::start(house, kind);
+    let server = Server::start_without_rates(house, kind);
     let messages = house.size(if kind == Kind::Gate { 1_000_000 } else { 300_000 });
     let mut load = server.load(house, Load::Flood { publishers: PUBLISHERS, window: WINDOW, messages });
     load.until("connected");

@@ -1,7 +1,7 @@
 //! Lets connections in: a place, a handshake with a deadline in a task of its own, an identity.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
@@ -94,9 +94,9 @@ async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, material: Arc<
     if let Some(reason) = gate.credentials.current().objection(&identity, now()) {
         return gate.metrics.refused(reason);
     }
-    if !gate.table.connected(&identity, gate.limits.connections_per_identity) {
+    if !gate.table.connected(&identity, gate.limits.connections_per_identity, Instant::now()) {
         return gate.metrics.refused(Reason::ConnectionsPerIdentity);
     }
     session::run(gate.clone(), stream, who, material, number).await;
-    gate.table.disconnected(&identity);
+    gate.table.disconnected(&identity, Instant::now());
 }

@@ -1,8 +1,8 @@
 //! The gate: everything between a socket and the router.
 //!
 //! A connection passes the rooms in this order, each of which can end it: [`listener`] (limits, TLS with a deadline) → [`identity`]
-//! (who the certificate says) → [`packet`] (strict grammar) → [`machine`] (the conversation) with [`acl`] (who may what) →
-//! [`session`] (carries out what the machine says) → the router. The way back to a meter is [`dispatch`] → [`table`] → [`inbox`] →
+//! (who the certificate says) → [`packet`] (strict grammar) → [`machine`] (the conversation) with [`acl`] (who may what) and [`rate`] (how
+//! much) → [`session`] (carries out what the machine says) → the router. The way back to a meter is [`dispatch`] → [`table`] → [`inbox`] →
 //! session; to a service or an operator it is its own router link, in [`client`].
 
 pub mod acl;
@@ -13,6 +13,7 @@ pub(crate) mod inbox;
 pub(crate) mod listener;
 pub mod machine;
 pub mod packet;
+pub(crate) mod rate;
 mod session;
 mod stream;
 pub(crate) mod table;
@@ -35,6 +36,8 @@ use crate::presence::{LastValues, Presence, State};
 use crate::reason::Reason;
 use crate::revocation::Credentials;
 use crate::router::{Feed, Router, Taken};
+use identity::Identity;
+use rate::Takeover;
 use table::Table;
 
 /// What all sessions share.
@@ -69,6 +72,18 @@ impl Gate {
             tasks: TaskTracker::new(),
             limits,
         }
+    }
+
+    /// A newer session has replaced an older one. Too often is an event for people: the key is in two places, or the link is bad.
+    fn taken_over(&self, identity: &Identity, takeover: Takeover) {
+        self.metrics.takeovers.inc();
+        let Takeover::Contested { news } = takeover else { return };
+        self.metrics.contested.inc();
+        if news {
+            let (role, most) = (identity.role.name(), self.limits.takeovers_per_minute);
+            tracing::warn!(role, "an identity's sessions replace each other more than {most} times a minute: a meter's state/ says which");
+        }
+        tracing::debug!(name = identity.name.as_str(), "contested");
     }
 
     /// Tells everyone who asked that a meter came or went. `since` is the start of its session.

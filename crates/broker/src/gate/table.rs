@@ -1,23 +1,36 @@
-//! The sessions by identity: at most one each, the newest.
+//! The identities that are here: at most one session each, the newest, their connections, and how they stand with the limits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use measure::MeterId;
 
 use super::identity::{Identity, Role};
 use super::inbox::{Cut, Inbox};
+use super::rate::Standing;
 use crate::sync::lock;
 
-/// The sessions.
+/// The identities.
 #[derive(Default)]
 pub(crate) struct Table(Mutex<Content>);
 
 #[derive(Default)]
 struct Content {
-    sessions: HashMap<(Role, MeterId), Session>,
-    /// Connections whose certificate was verified, by identity; for their limit.
-    connections: HashMap<(Role, MeterId), usize>,
+    entries: HashMap<(Role, MeterId), Entry>,
+    /// Entries from which on those without a connection are looked through for what may be forgotten.
+    sweep_at: usize,
+}
+
+/// Least number of entries to look through.
+const SWEEP_LEAST: usize = 1024;
+
+struct Entry {
+    session: Option<Session>,
+    /// Connections whose certificate was verified; for their limit.
+    connections: usize,
+    /// Outlives connections: to come again is no way around a limit.
+    standing: Arc<Mutex<Standing>>,
 }
 
 struct Session {
@@ -29,72 +42,107 @@ struct Session {
 /// Tells sessions of one identity apart: the number of their connection, in the order in which the listener took them.
 pub(crate) type SessionId = u64;
 
-/// A newer session of the same identity is there already.
+/// What became of a session that begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Older;
+pub(crate) enum Entered {
+    /// It is the identity's only one.
+    Alone,
+    /// It replaced an older one.
+    Replaced,
+    /// A newer one is there already.
+    TooLate,
+}
 
 impl Table {
     /// Begins a session. An older one of the same identity is cut; a newer one stays.
     ///
     /// Handshakes overtake each other: a connection that its client gave up long ago may come here after the one that replaced it.
-    pub(crate) fn enter(&self, identity: &Identity, id: SessionId, inbox: Arc<Inbox>) -> Result<(), Older> {
+    pub(crate) fn enter(&self, identity: &Identity, id: SessionId, inbox: Arc<Inbox>, now: Instant) -> Entered {
         let mut content = lock(&self.0);
-        let key = key(identity);
-        if content.sessions.get(&key).is_some_and(|there| there.id > id) {
-            return Err(Older);
+        let entry = content.entry(identity, now);
+        if entry.session.as_ref().is_some_and(|there| there.id > id) {
+            return Entered::TooLate;
         }
-        let older = content.sessions.insert(key, Session { id, identity: identity.clone(), inbox });
+        let older = entry.session.replace(Session { id, identity: identity.clone(), inbox });
         drop(content);
-        if let Some(older) = older {
-            older.inbox.cut(Cut::TakenOver);
-        }
-        Ok(())
+        let Some(older) = older else { return Entered::Alone };
+        older.inbox.cut(Cut::TakenOver);
+        Entered::Replaced
     }
 
     /// Ends a session. `false` if a newer one has taken its place already.
     pub(crate) fn leave(&self, identity: &Identity, id: SessionId) -> bool {
         let mut content = lock(&self.0);
-        let key = key(identity);
-        let current = content.sessions.get(&key).is_some_and(|session| session.id == id);
+        let Some(entry) = content.entries.get_mut(&key(identity)) else { return false };
+        let current = entry.session.as_ref().is_some_and(|session| session.id == id);
         if current {
-            content.sessions.remove(&key);
+            entry.session = None;
         }
         current
     }
 
     /// The inbox of a meter, if it is here.
     pub(crate) fn meter(&self, meter: &MeterId) -> Option<Arc<Inbox>> {
-        lock(&self.0).sessions.get(&(Role::Meter, meter.clone())).map(|session| session.inbox.clone())
+        let content = lock(&self.0);
+        let entry = content.entries.get(&(Role::Meter, meter.clone()))?;
+        entry.session.as_ref().map(|session| session.inbox.clone())
+    }
+
+    /// Whether an identity has a session older than this connection, and how it stands with the limits.
+    pub(crate) fn look_up(&self, identity: &Identity, id: SessionId, now: Instant) -> (bool, Arc<Mutex<Standing>>) {
+        let mut content = lock(&self.0);
+        let entry = content.entry(identity, now);
+        (entry.session.as_ref().is_some_and(|session| session.id < id), entry.standing.clone())
     }
 
     /// Ends every session that `select` picks; returns how many.
     pub(crate) fn cut(&self, why: Cut, select: impl Fn(&Identity) -> bool) -> usize {
         let content = lock(&self.0);
-        let picked = content.sessions.values().filter(|session| select(&session.identity));
-        picked.inspect(|session| session.inbox.cut(why)).count()
+        let sessions = content.entries.values().filter_map(|entry| entry.session.as_ref());
+        sessions.filter(|session| select(&session.identity)).inspect(|session| session.inbox.cut(why)).count()
     }
 
     /// Counts a connection of an identity, unless it has `max` already. To be given back with [`Table::disconnected`].
-    pub(crate) fn connected(&self, identity: &Identity, max: usize) -> bool {
+    pub(crate) fn connected(&self, identity: &Identity, max: usize, now: Instant) -> bool {
         let mut content = lock(&self.0);
-        let count = content.connections.entry(key(identity)).or_default();
-        if *count >= max {
-            return false;
+        let entry = content.entry(identity, now);
+        let fits = entry.connections < max;
+        if fits {
+            entry.connections = entry.connections.saturating_add(1);
         }
-        *count = count.saturating_add(1);
-        true
+        fits
     }
 
     /// A connection that was counted is gone.
-    pub(crate) fn disconnected(&self, identity: &Identity) {
+    pub(crate) fn disconnected(&self, identity: &Identity, now: Instant) {
         let mut content = lock(&self.0);
-        let key = key(identity);
-        match content.connections.get_mut(&key) {
-            Some(count) if *count > 1 => *count = count.saturating_sub(1),
-            _ => {
-                content.connections.remove(&key);
+        if let Some(entry) = content.entries.get_mut(&key(identity)) {
+            entry.connections = entry.connections.saturating_sub(1);
+            if entry.is_forgotten(now) {
+                content.entries.remove(&key(identity));
             }
         }
+    }
+}
+
+impl Content {
+    fn entry(&mut self, identity: &Identity, now: Instant) -> &mut Entry {
+        if self.entries.len() >= self.sweep_at.max(SWEEP_LEAST) {
+            self.entries.retain(|_, entry| !entry.is_forgotten(now));
+            // Looked through each time that their number has doubled: that costs each entry a constant.
+            self.sweep_at = self.entries.len().saturating_mul(2);
+        }
+        self.entries.entry(key(identity)).or_insert_with(|| Entry {
+            session: None,
+            connections: 0,
+            standing: Arc::new(Mutex::new(Standing::new(now))),
+        })
+    }
+}
+
+impl Entry {
+    fn is_forgotten(&self, now: Instant) -> bool {
+        self.connections == 0 && self.session.is_none() && lock(&self.standing).is_forgotten(now)
     }
 }
 
@@ -103,42 +151,5 @@ fn key(identity: &Identity) -> (Role, MeterId) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gate::identity::CertificateId;
-    use measure::UnixMillis;
-
-    fn identity(role: Role, serial: u8) -> Identity {
-        let certificate = CertificateId::new(b"ca", &[serial]);
-        Identity { name: "x".parse().unwrap(), role, certificate, not_after: UnixMillis(0) }
-    }
-
-    #[tokio::test]
-    async fn the_newer_session_stays() {
-        let table = Table::default();
-        let (old, new, other) = (Arc::new(Inbox::new(1)), Arc::new(Inbox::new(1)), Arc::new(Inbox::new(1)));
-        let meter = identity(Role::Meter, 1);
-        assert_eq!(table.enter(&meter, 1, old.clone()), Ok(()));
-        assert_eq!(table.enter(&identity(Role::Operator, 2), 2, other.clone()), Ok(()));
-        assert_eq!(table.enter(&meter, 4, new.clone()), Ok(()));
-        assert_eq!(old.next().await, Err(Cut::TakenOver));
-        assert!(!table.leave(&meter, 1), "the old one must not take the new one's place away");
-        assert_eq!(table.enter(&meter, 3, Arc::new(Inbox::new(1))), Err(Older), "one that was overtaken must not either");
-        assert!(Arc::ptr_eq(&table.meter(&meter.name).unwrap(), &new));
-        assert_eq!(table.cut(Cut::Revoked, |identity| *identity.certificate.serial == [2]), 1);
-        assert_eq!(other.next().await, Err(Cut::Revoked));
-        assert!(table.leave(&meter, 4));
-        assert!(table.meter(&meter.name).is_none());
-    }
-
-    #[test]
-    fn connections_of_one_identity_are_bounded() {
-        let (table, meter) = (Table::default(), identity(Role::Meter, 1));
-        assert!(table.connected(&meter, 2) && table.connected(&meter, 2) && !table.connected(&meter, 2));
-        table.disconnected(&meter);
-        assert!(table.connected(&meter, 2));
-        table.disconnected(&meter);
-        table.disconnected(&meter);
-        assert!(lock(&table.0).connections.is_empty());
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ mod flow;
 mod identity;
 mod interop;
 mod lifecycle;
+mod limits;
 mod messages;
 mod presence;
 mod program;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{End, Open, Session, Side};
 use crate::gate::Gate;
@@ -22,29 +22,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(1);
 const PIECE: usize = 64 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Deals with every complete packet that was read.
-    pub(super) async fn packets(&mut self, open: &mut Open) -> Result<(), End> {
-        if self.carry.is_empty() {
-            return Ok(());
-        }
-        let bytes = std::mem::take(&mut self.carry);
-        let (mut rest, max) = (bytes.as_slice(), self.machine.packet_bytes_max());
-        loop {
-            match packet::next(rest, max) {
-                Ok(Some((packet, len))) => {
-                    self.last_packet = Instant::now();
-                    self.packet(packet, open).await?;
-                    rest = rest.get(len..).unwrap_or_default();
-                }
-                Ok(None) => break,
-                Err(malformed) => return Err(self.machine.malformed(malformed).into()),
-            }
-        }
-        self.carry = if rest.len() == bytes.len() { bytes } else { rest.to_vec() };
-        Ok(())
-    }
-
-    async fn packet(&mut self, packet: Packet<'_>, open: &mut Open) -> Result<(), End> {
+    /// One packet.
+    pub(super) async fn packet(&mut self, packet: Packet<'_>, open: &mut Open) -> Result<(), End> {
         match self.machine.handle(packet)? {
             Step::Deliver { destination, topic, payload, retain, pkid } => {
                 self.deliver(destination, topic, payload, retain, open).await?;

@@ -1,19 +1,22 @@
 //! From the handshake to CONNACK.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{End, Meter, Open, Session, Side, far};
+use super::{End, Meter, Open, Session, Side, later};
 use crate::config::millis;
 use crate::gate::client::Client;
 use crate::gate::identity::{Identity, Role};
 use crate::gate::inbox::Cut;
 use crate::gate::machine::{ACCEPTED, Refusal, Step, UNAVAILABLE};
+use crate::gate::rate::{Standing, Takeover};
+use crate::gate::table::Entered;
 use crate::gate::{now, packet, stream};
 use crate::reason::Reason;
+use crate::sync::lock;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Until CONNECT was accepted.
@@ -24,12 +27,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             result = timeout(millis(gate.limits.connect_ms), self.connect()) => result.map_err(|_| End::Silent)??,
         };
         let identity = self.machine.identity().ok_or(End::Lost)?.clone();
+        let standing = self.wait_if_contested(&identity).await?;
         let side = self.side(&identity).await?;
         let left_ms = identity.not_after.millis_since(now());
-        let expires = Instant::now().checked_add(millis(u64::try_from(left_ms).unwrap_or(0))).unwrap_or_else(far);
+        let expires = later(Instant::now(), millis(u64::try_from(left_ms).unwrap_or(0)));
         let idle_max = keep_alive.saturating_add(keep_alive.checked_div(2).unwrap_or_default());
         self.last_packet = Instant::now();
-        gate.table.enter(&identity, self.id, self.inbox.clone()).map_err(|_| End::Cut(Cut::TakenOver))?;
+        let moment = self.last_packet.into_std();
+        let contested = match gate.table.enter(&identity, self.id, self.inbox.clone(), moment) {
+            Entered::TooLate => return Err(End::Cut(Cut::TakenOver)),
+            Entered::Alone => false,
+            Entered::Replaced => {
+                let takeover = lock(&standing).take_over(&gate.limits, moment);
+                gate.taken_over(&identity, takeover);
+                takeover != Takeover::Usual
+            }
+        };
         packet::connack(&mut self.out, ACCEPTED);
         // Whoever reloaded or stopped before this session was in the table did not see it there.
         let (verified_by, current) = (self.verified_by.take(), gate.credentials.current());
@@ -42,8 +55,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if gate.stop.is_cancelled() {
             self.inbox.cut(Cut::Shutdown);
         }
-        let first = self.last_packet.checked_add(idle_max).unwrap_or_else(far).min(expires);
-        Ok(Open { id: self.id, identity, since: now(), side, idle_max, expires, timer: Box::pin(sleep_until(first)) })
+        let first = later(self.last_packet, idle_max).min(expires);
+        Ok(Open { id: self.id, identity, since: now(), contested, standing, side, idle_max, expires, timer: Box::pin(sleep_until(first)) })
+    }
+
+    /// Two that hold the same certificate, or one on a bad link, replace each other without end: each newcomer of such an identity
+    /// waits a little before it replaces the older, and the limit of connections bounds how many wait.
+    async fn wait_if_contested(&self, identity: &Identity) -> Result<Arc<Mutex<Standing>>, End> {
+        let (gate, moment) = (&self.gate, Instant::now().into_std());
+        let (replaces, standing) = gate.table.look_up(identity, self.id, moment);
+        let contested = replaces && lock(&standing).is_contested(&gate.limits, moment);
+        if contested {
+            tokio::select! {
+                () = gate.stop.cancelled() => return Err(End::Cut(Cut::Shutdown)),
+                () = sleep(millis(gate.limits.takeover_pause_ms)) => {}
+            }
+        }
+        Ok(standing)
     }
 
     /// Reads CONNECT. What comes behind it stays for later.

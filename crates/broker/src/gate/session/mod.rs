@@ -5,10 +5,11 @@
 
 mod carry_out;
 mod greet;
+mod reading;
 mod serve;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use super::client::Client;
 use super::identity::{Identity, InvalidSubject};
 use super::inbox::{Cut, Inbox};
 use super::machine::{Machine, Refusal};
+use super::rate::Standing;
 use super::table::SessionId;
 use super::tls::Material;
 use super::{Gate, packet, stream};
@@ -104,6 +106,9 @@ struct Open {
     id: SessionId,
     identity: Identity,
     since: UnixMillis,
+    /// Whether it replaced another session, and that more often than the limit.
+    contested: bool,
+    standing: Arc<Mutex<Standing>>,
     side: Side,
     idle_max: Duration,
     expires: Instant,
@@ -122,6 +127,10 @@ struct Session<S> {
     carry: Vec<u8>,
     out: Vec<u8>,
     last_packet: Instant,
+    /// When the packet began that is not complete.
+    packet_began: Option<Instant>,
+    /// Not read from until then, because it sent too much.
+    slowed_until: Option<Instant>,
     /// Not read from, because the shard's processor is behind.
     held_back: bool,
 }
@@ -142,6 +151,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         carry: Vec::new(),
         out: Vec::new(),
         last_packet: Instant::now(),
+        packet_began: None,
+        slowed_until: None,
         held_back: false,
         stream,
         gate,
@@ -201,7 +212,8 @@ impl Meter {
     }
 }
 
-/// Instead of an instant beyond what the clock can count.
-fn far() -> Instant {
-    Instant::now().checked_add(Duration::from_secs(86_400 * 365)).unwrap_or_else(Instant::now)
+/// A time after an instant; a year after now if the clock can't count so far.
+fn later(instant: Instant, time: Duration) -> Instant {
+    let far = || Instant::now().checked_add(Duration::from_secs(86_400 * 365));
+    instant.checked_add(time).or_else(far).unwrap_or(instant)
 }

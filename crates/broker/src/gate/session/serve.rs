@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use wire::topic::Shard;
 
-use super::{End, Open, Session, Side, far};
+use super::{End, Open, Session, Side};
 use crate::flow::Flow;
 use crate::gate::inbox::{Cut, Way};
 use crate::gate::stream;
@@ -31,11 +31,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         sessions.inc();
         let is_meter = matches!(open.side, Side::Meter(_));
         if is_meter {
-            gate.announce(&open.identity.name, Presence::Online, open.since, "connected");
+            gate.announce(&open.identity.name, Presence::Online, open.since, if open.contested { "contested" } else { "connected" });
         }
+        let mut result = self.begin(&mut open).await;
         let end = loop {
-            if let Err(end) = self.turn(&mut open).await {
-                break end;
+            match result {
+                Ok(()) => result = self.turn(&mut open).await,
+                Err(end) => break end,
             }
         };
         if gate.table.leave(&open.identity, open.id) && is_meter {
@@ -50,8 +52,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn turn(&mut self, open: &mut Open) -> Result<(), End> {
-        // What came together with CONNECT, or what is left to be sent.
-        self.packets(open).await?;
         self.flush().await?;
         if let Side::Client(client) = &mut open.side {
             client.done()?;
@@ -68,11 +68,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if held_back.is_some() && !std::mem::replace(&mut self.held_back, true) {
             self.gate.metrics.held_back.inc();
         }
+        let may_read = held_back.is_none() && self.slowed_until.is_none();
         let (flow, side) = (&self.gate.flow, &mut open.side);
         tokio::select! {
             order = self.inbox.next() => Action::Order(order),
             result = side.wait_for_router() => Action::Router(result),
-            read = stream::read(&mut self.stream, &mut self.carry), if held_back.is_none() => Action::Read(read),
+            read = stream::read(&mut self.stream, &mut self.carry), if may_read => Action::Read(read),
             () = caught_up(flow, held_back), if held_back.is_some() => Action::CaughtUp,
             () = &mut open.timer => Action::Timer,
         }
@@ -93,29 +94,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Action::Read(Ok(_)) => self.packets(open).await,
             Action::CaughtUp => {
                 self.held_back = false;
-                // It could not be heard meanwhile.
-                self.last_packet = Instant::now();
+                self.was_deaf(Instant::now());
                 Ok(())
             }
             Action::Timer => self.timer(open),
         }
-    }
-
-    fn timer(&mut self, open: &mut Open) -> Result<(), End> {
-        let now = Instant::now();
-        if now >= open.expires {
-            return Err(End::Expired);
-        }
-        if self.held_back {
-            self.last_packet = now;
-        }
-        // Set once for many packets: most of the time it finds that there was one since.
-        let due = self.last_packet.checked_add(open.idle_max).unwrap_or_else(far);
-        if now >= due {
-            return Err(End::KeepAlive);
-        }
-        open.timer.as_mut().reset(due.min(open.expires));
-        Ok(())
     }
 }
 
