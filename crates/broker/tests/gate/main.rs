@@ -9,6 +9,7 @@
 
 mod attacks;
 mod flow;
+mod hostile_inputs;
 mod identity;
 mod interop;
 mod lifecycle;

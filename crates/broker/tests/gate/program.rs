@@ -1,10 +1,10 @@
 //! The program itself: its file, its signals, its last words.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use pki::{IssueOptions, Role};
 
@@ -17,6 +17,32 @@ impl Drop for Killed {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// The program at work.
+pub struct Program {
+    child: Killed,
+    log: Lines<BufReader<ChildStderr>>,
+    /// Where clients connect.
+    pub mqtts: SocketAddr,
+}
+
+impl Program {
+    /// Runs it with the certificates of `dir` and with `extra` lines of configuration, and waits until it listens.
+    pub fn start(dir: &Path, extra: &str) -> Self {
+        let path = file(dir, extra);
+        let mut child = Killed(program(dir, &["--config", path.to_str().unwrap(), "--log", "json"]).spawn().unwrap());
+        let mut log = BufReader::new(child.0.stderr.take().unwrap()).lines();
+        let listening = log.by_ref().map(Result::unwrap).find(|line| line.contains("listening")).expect("it does not listen");
+        let listening: serde_json::Value = serde_json::from_str(&listening).unwrap();
+        let mqtts = listening["fields"]["mqtts"].as_str().unwrap().parse().unwrap();
+        Self { child, log, mqtts }
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
     }
 }
 
@@ -36,31 +62,26 @@ fn program(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn signal(name: &str, child: &Child) {
-    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+fn signal(name: &str, program: &Program) {
+    assert!(Command::new("kill").args([name, &program.id().to_string()]).status().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_reload_and_stop() {
     let (dir, mut authority, _) = configuration();
-    let path = file(dir.path(), "");
-    let mut child = Killed(program(dir.path(), &["--config", path.to_str().unwrap(), "--log", "json"]).spawn().unwrap());
-    let mut log = BufReader::new(child.0.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let listening: serde_json::Value = serde_json::from_str(&log.find(|line| line.contains("listening")).unwrap()).unwrap();
-    let address: SocketAddr = listening["fields"]["mqtts"].as_str().unwrap().parse().unwrap();
-
+    let mut program = Program::start(dir.path(), "");
     let issued = authority.issue("m1", Role::Meter, &IssueOptions::default()).unwrap();
     let config = client_config(&authority.ca_path(), &issued.certificate, &issued.key);
-    let mut meter = Client::tls(address, config).await.unwrap();
+    let mut meter = Client::tls(program.mqtts, config).await.unwrap();
     meter.connect("m1").await;
     authority.revoke("m1").unwrap();
     meter.is_quiet().await;
-    signal("-HUP", &child.0);
+    signal("-HUP", &program);
     meter.is_closed().await;
 
-    signal("-TERM", &child.0);
-    assert!(log.any(|line| line.contains("stopping")));
-    assert!(child.0.wait().unwrap().success());
+    signal("-TERM", &program);
+    assert!(program.log.any(|line| line.unwrap().contains("stopping")));
+    assert!(program.child.0.wait().unwrap().success());
 }
 
 #[test]

@@ -1,0 +1,134 @@
+//! What fills other brokers' memory for good, against the program itself: afterwards it holds little more than before.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pki::{Authority, IssueOptions, Role};
+use rustls::ClientConfig;
+
+use crate::program::Program;
+use crate::support::{Client, client_config, configuration, connect_packet, down, packet, publish_packet, subscribe_packet, up};
+
+/// What the program may keep of all that one of these sent, bytes. Allocators keep something of what was needed for a moment.
+const KEPT_MAX: u64 = 8 << 20;
+
+struct Victim {
+    program: Program,
+    authority: Authority,
+    _dir: tempfile::TempDir,
+}
+
+impl Victim {
+    fn start() -> Self {
+        let (dir, authority, _) = configuration();
+        Self { program: Program::start(dir.path(), ""), authority, _dir: dir }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.program.mqtts
+    }
+
+    fn credentials(&mut self, name: &str, role: Role) -> Arc<ClientConfig> {
+        let issued = self.authority.issue(name, role, &IssueOptions::default()).unwrap();
+        client_config(&self.authority.ca_path(), &issued.certificate, &issued.key)
+    }
+
+    async fn client(&mut self, name: &str, role: Role) -> Client {
+        let mut client = Client::tls(self.address(), self.credentials(name, role)).await.unwrap();
+        client.connect(name).await;
+        client
+    }
+
+    /// Memory in use, bytes.
+    fn rss(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.program.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    fn keeps_little(&self, before: u64, what: &str) {
+        let kept = self.rss().saturating_sub(before);
+        assert!(kept < KEPT_MAX, "{what}: {kept} bytes kept");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn distinct_topics_filters_and_names_are_not_kept() {
+    let mut victim = Victim::start();
+    let mut service = victim.client("p1", Role::Service).await;
+    let before = victim.rss();
+
+    // Each of these ends its connection at the first frame: they take their names anew.
+    let meter = victim.credentials("m1", Role::Meter);
+    for first in (0..20_000).step_by(1000) {
+        let mut client = Client::tls(victim.address(), meter.clone()).await.unwrap();
+        client.connect("m1").await;
+        let frames: Vec<u8> = (first..first + 1000).flat_map(|n| publish_packet(&format!("f1/00/x{n}/up"), b"x", None, false)).collect();
+        let _ = client.try_send(&frames).await;
+        client.is_closed().await;
+    }
+    for number in 0..200 {
+        let mut client = Client::tls(victim.address(), meter.clone()).await.unwrap();
+        client.send(&connect_packet(&format!("name-{number}"), 60)).await;
+        assert_eq!(client.next().await.body, [0, 2]);
+    }
+    victim.keeps_little(before, "distinct topics and client identifiers");
+
+    // A service may name any meter: its topics and filters are many, and none of them stays.
+    for number in 0..5000 {
+        service.publish(&down(&format!("m{number}")), b"x", None, false).await;
+    }
+    for pkid in 1..=200_u16 {
+        let filters: Vec<String> = (0..100).map(|n| format!("f1/+/m{}/up", u32::from(pkid) * 100 + n)).collect();
+        let filters: Vec<(&str, u8)> = filters.iter().map(|filter| (filter.as_str(), 1)).collect();
+        service.send(&subscribe_packet(pkid, &filters)).await;
+        assert_eq!(service.next().await.first, 0x90);
+        let names = filters.iter().flat_map(|(filter, _)| crate::support::text(filter.as_bytes())).collect::<Vec<u8>>();
+        service.send(&packet(0xa2, &[&pkid.to_be_bytes()[..], &names].concat())).await;
+        assert_eq!(service.next().await.first, 0xb0);
+    }
+    victim.keeps_little(before, "distinct topics and filters of a service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_that_nobody_takes_are_not_kept() {
+    let mut victim = Victim::start();
+    let (mut deaf, mut service) = (victim.client("deaf", Role::Meter).await, victim.client("p1", Role::Service).await);
+    assert_eq!(deaf.subscribe(1, &[(&down("deaf"), 0)]).await, [0]);
+    let mut meter = victim.client("m1", Role::Meter).await;
+    let before = victim.rss();
+    // Frames without a processor, of the largest size, 40 MB in all: a shard's log has its bound.
+    let frame = publish_packet(&up("m1"), &[0; 8000], None, false);
+    for _ in 0..5000 {
+        meter.send(&frame).await;
+    }
+    meter.is_quiet().await;
+    // QoS 2 that is never completed, and retained frames: refused at the first.
+    for first in [0x34, 0x31] {
+        let mut client = victim.client(&format!("x{first}"), Role::Meter).await;
+        let packet = packet(first, &[&crate::support::text(b"f1/00/x/up")[..], b"\0\x01", &[0; 8000]].concat());
+        let _ = client.try_send(&packet.repeat(1000)).await;
+        client.is_closed().await;
+    }
+    // Acknowledgements to a meter that doesn't read: its queue has a bound.
+    for _ in 0..2000 {
+        service.publish(&down("deaf"), &[0; 8000], None, false).await;
+    }
+    service.is_quiet().await;
+    victim.keeps_little(before, "large messages");
+}
+
+/// A declared length is not memory: fifty sessions that each promise the largest packet and send its head.
+#[tokio::test(flavor = "multi_thread")]
+async fn promised_lengths_are_not_reserved() {
+    let mut victim = Victim::start();
+    let mut clients = Vec::new();
+    let before = victim.rss();
+    for number in 0..50 {
+        let mut client = victim.client(&format!("p{number}"), Role::Service).await;
+        client.send(&[0x30, 0xff, 0xff, 0x0f, 0, 6]).await;
+        clients.push(client);
+    }
+    victim.keeps_little(before, "promised lengths");
+}
