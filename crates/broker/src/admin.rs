@@ -12,17 +12,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::vitals::Health;
 
 #[derive(Clone)]
 struct Shared {
     metrics: Arc<Metrics>,
-    alive: watch::Receiver<bool>,
+    health: watch::Receiver<Health>,
     stop: CancellationToken,
 }
 
 /// Serves until `stop`.
-pub(crate) async fn run(listener: TcpListener, metrics: Arc<Metrics>, alive: watch::Receiver<bool>, stop: CancellationToken) {
-    let shared = Shared { metrics, alive, stop: stop.clone() };
+pub(crate) async fn run(listener: TcpListener, metrics: Arc<Metrics>, health: watch::Receiver<Health>, stop: CancellationToken) {
+    let shared = Shared { metrics, health, stop: stop.clone() };
     let app = Router::new()
         .route("/metrics", get(metrics_text))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -45,11 +46,14 @@ async fn metrics_text(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+    let ill = |what| (StatusCode::SERVICE_UNAVAILABLE, what);
     if shared.stop.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else if *shared.alive.borrow() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the message router is dead\n")
+        return ill("stopping\n");
+    }
+    match *shared.health.borrow() {
+        Health::Well => (StatusCode::OK, "ready\n"),
+        Health::Shut => ill("messages pass, but no new connection gets in\n"),
+        Health::Late => ill("no message comes through the router\n"),
+        Health::Dead => ill("the message router is dead\n"),
     }
 }

@@ -112,15 +112,17 @@ impl Default for Router {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Vitals {
-    /// How often a message goes through the router.
+    /// How often a message goes through the TLS port, the router and back.
     pub canary_ms: u64,
+    /// How often that begins with a new connection.
+    pub canary_connect_ms: u64,
     /// Without one coming back for so long, the router is dead.
     pub canary_deadline_ms: u64,
 }
 
 impl Default for Vitals {
     fn default() -> Self {
-        Self { canary_ms: 1000, canary_deadline_ms: 10_000 }
+        Self { canary_ms: 1000, canary_connect_ms: 30_000, canary_deadline_ms: 10_000 }
     }
 }
 
@@ -176,6 +178,7 @@ impl Config {
         range("router.segments", count(router.segments), 1, 1024)?;
         range("tls.watch_ms", tls.watch_ms, 10, 86_400_000)?;
         range("vitals.canary_ms", vitals.canary_ms, 10, 3_600_000)?;
+        range("vitals.canary_connect_ms", vitals.canary_connect_ms, 10, 86_400_000)?;
         range("vitals.canary_deadline_ms", vitals.canary_deadline_ms, vitals.canary_ms.saturating_add(1), 86_400_000)
     }
 }

@@ -85,6 +85,14 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// No message came through: what the broker would be good for.
+    #[error("the broker can't reach itself at {address}: {source}")]
+    Canary {
+        /// Where it listens for MQTT.
+        address: SocketAddr,
+        /// What happened.
+        source: io::Error,
+    },
     /// The router did not come up. Nothing in the configuration causes that.
     #[error("the message router did not start")]
     Router,

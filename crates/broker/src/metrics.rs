@@ -1,5 +1,7 @@
 //! What is counted. A registry per instance; no label names a meter.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub(crate) certificate_expiry: Gauge,
     /// 1 while messages come through the router.
     pub(crate) router_alive: Gauge,
+    /// How long the canary's last message took there and back.
+    pub(crate) canary_seconds: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -87,6 +91,7 @@ impl Metrics {
             crl_expiry: Gauge::default(),
             certificate_expiry: Gauge::default(),
             router_alive: Gauge::default(),
+            canary_seconds: Gauge::default(),
         };
         this.register();
         this.begin_at_zero();
@@ -112,6 +117,7 @@ impl Metrics {
         r.register("held_back", "Times a meter was not read from until its processor caught up", self.held_back.clone());
         r.register("crl_expiry_timestamp_seconds", "End of the earliest revocation list", self.crl_expiry.clone());
         r.register("certificate_expiry_timestamp_seconds", "End of the broker's own certificate", self.certificate_expiry.clone());
+        r.register("canary_seconds", "Time of the last message of the broker to itself, there and back", self.canary_seconds.clone());
         r.register("router_alive", "1 while messages come through the router", self.router_alive.clone());
     }
 

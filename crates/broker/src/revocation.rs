@@ -91,14 +91,15 @@ impl Revoked {
 /// The certificates in force, and the files they come from.
 pub(crate) struct Credentials {
     settings: Tls,
+    canary: CertificateDer<'static>,
     current: Mutex<Arc<Material>>,
 }
 
 impl Credentials {
     /// Reads the files for the first time. Blocks.
-    pub(crate) fn load(settings: &Tls) -> Result<Self, TlsError> {
-        let material = Material::load(settings, None)?;
-        Ok(Self { settings: settings.clone(), current: Mutex::new(Arc::new(material)) })
+    pub(crate) fn load(settings: &Tls, canary: &CertificateDer<'static>) -> Result<Self, TlsError> {
+        let material = Material::load(settings, canary, None)?;
+        Ok(Self { settings: settings.clone(), canary: canary.clone(), current: Mutex::new(Arc::new(material)) })
     }
 
     /// What is in force now.
@@ -109,7 +110,7 @@ impl Credentials {
     /// Reads the files again: what was in force, and what is now. Either all of them come into force in one step or none does. Blocks.
     fn reload(&self) -> Result<(Arc<Material>, Arc<Material>), TlsError> {
         let earlier = self.current();
-        let material = Arc::new(Material::load(&self.settings, Some(&earlier))?);
+        let material = Arc::new(Material::load(&self.settings, &self.canary, Some(&earlier))?);
         *lock(&self.current) = material.clone();
         Ok((earlier, material))
     }

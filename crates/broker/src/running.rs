@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::admin;
 use crate::config::{Config, millis};
 use crate::error::{StartError, TlsError};
 use crate::gate::inbox::{Cut, Way};
@@ -14,14 +15,15 @@ use crate::gate::{Gate, dispatch, listener};
 use crate::metrics::Metrics;
 use crate::revocation::{self, Credentials};
 use crate::router::{Event, Link, Router};
-use crate::{admin, vitals};
+use crate::vitals::canary::{Papers, Session};
+use crate::vitals::{self, Health};
 
 /// A broker at work. Dropped, it stops without waiting for its sessions.
 pub struct Running {
     gate: Arc<Gate>,
     mqtts: SocketAddr,
     admin: SocketAddr,
-    alive: watch::Receiver<bool>,
+    health: watch::Receiver<Health>,
     drain: Duration,
 }
 
@@ -32,33 +34,48 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let admin = bind(config.listen.admin, "listen.admin").await?;
     let seen = revocation::fingerprint(&config.tls);
     let (tls, router, clients) = (config.tls.clone(), config.router.clone(), config.limits.clients);
+    let addresses = (local(&mqtts, config.listen.mqtts), local(&admin, config.listen.admin));
     // Files, and a router that answers in its own time.
     let parts = tokio::task::spawn_blocking(move || {
-        let credentials = Credentials::load(&tls)?;
+        let canary = Papers::new(addresses.0).map_err(|error| itself(addresses.0, std::io::Error::other(error)))?;
+        let credentials = Credentials::load(&tls, canary.certificate())?;
         let router = Router::start(&router, clients).map_err(|_| StartError::Router)?;
         let link = |name| router.own_link(name).map_err(|_| StartError::Router);
-        let links = [link("down")?, link("command")?, link("canary")?];
-        Ok::<_, StartError>((credentials, router, links))
+        let links = [link("down")?, link("command")?];
+        Ok::<_, StartError>((canary, credentials, router, links))
     });
-    let (credentials, router, [mut down, mut command, mut canary]) =
+    let (canary, credentials, router, [mut down, mut command]) =
         parts.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
     subscribe(&mut down, dispatch::filter(Way::Down)).await?;
     subscribe(&mut command, dispatch::filter(Way::Command)).await?;
-    subscribe(&mut canary, vitals::TOPIC).await?;
 
     let metrics = Arc::new(Metrics::new());
-    let gate = Arc::new(Gate::new(config.limits, credentials, router, metrics.clone()));
+    let gate = Arc::new(Gate::new(config.limits, credentials, canary, router, metrics.clone()));
     gate.expiries(&gate.credentials.current());
-    let (alive_tx, alive) = watch::channel(true);
-    let addresses = (local(&mqtts, config.listen.mqtts), local(&admin, config.listen.admin));
+    let (health_tx, health) = watch::channel(Health::Well);
     let (tasks, stop) = (&gate.tasks, &gate.stop);
-    tasks.spawn(vitals::run(config.vitals, canary, alive_tx, metrics.clone(), stop.clone()));
     tasks.spawn(dispatch::run(gate.clone(), down, Way::Down));
     tasks.spawn(dispatch::run(gate.clone(), command, Way::Command));
     tasks.spawn(revocation::watch(gate.clone(), seen, stop.clone()));
-    tasks.spawn(admin::run(admin, metrics, alive.clone(), stop.clone()));
+    tasks.spawn(admin::run(admin, metrics, health.clone(), stop.clone()));
     tasks.spawn(listener::run(gate.clone(), mqtts));
-    Ok(Running { gate, mqtts: addresses.0, admin: addresses.1, alive, drain: millis(config.shutdown.drain_ms) })
+    let running = Running { gate: gate.clone(), mqtts: addresses.0, admin: addresses.1, health, drain: millis(config.shutdown.drain_ms) };
+    let first = first_echo(&gate, millis(config.vitals.canary_deadline_ms)).await.map_err(|error| itself(addresses.0, error))?;
+    gate.tasks.spawn(vitals::run(gate.clone(), config.vitals, first, health_tx));
+    Ok(running)
+}
+
+/// The whole way for the first time.
+async fn first_echo(gate: &Gate, patience: Duration) -> std::io::Result<Session> {
+    let echo = async {
+        let mut session = Session::open(gate).await?;
+        session.echo().await.map(|()| session)
+    };
+    tokio::time::timeout(patience, echo).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}
+
+fn itself(address: SocketAddr, source: std::io::Error) -> StartError {
+    StartError::Canary { address, source }
 }
 
 async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
@@ -104,9 +121,9 @@ impl Running {
 
     /// Returns when the broker can't work any more; it has to be started anew, best in a new process.
     pub async fn failed(&self) {
-        let mut alive = self.alive.clone();
-        if alive.wait_for(|alive| !alive).await.is_err() {
-            // The watch ended because the broker was stopped.
+        let mut health = self.health.clone();
+        // A watch that ended without being told to is as bad as one that found the router dead.
+        if health.wait_for(|health| *health == Health::Dead).await.is_err() && self.gate.stop.is_cancelled() {
             std::future::pending().await
         }
     }
@@ -167,7 +184,7 @@ mod tests {
             crl_expired: Default::default(),
         });
         (config.listen.mqtts, config.listen.admin) = (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
-        config.vitals.canary_ms = 20;
+        (config.vitals.canary_ms, config.vitals.canary_deadline_ms) = (20, 1000);
         let broker = start(config).await.unwrap();
         assert!(readiness(&broker).await.starts_with("HTTP/1.1 200"));
         assert!(timeout(Duration::from_millis(200), broker.failed()).await.is_err());

@@ -104,7 +104,7 @@ impl Limits {
     pub fn rate(&self, role: Role) -> &Rate {
         match role {
             Role::Meter => &self.meter,
-            Role::Service => &self.service,
+            Role::Service | Role::Canary => &self.service,
             Role::Operator => &self.operator,
         }
     }

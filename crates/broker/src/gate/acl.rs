@@ -6,6 +6,8 @@
 //! | service | `f1/{shard}/{meter}/dn`, `…/cmd`, `live/{meter}` (which may be retained), `alert/{severity}/{subject}` | `f1/{shard or +}/{meter or +}/up`, `state/{meter, + or #}` |
 //! | operator | nothing | `state/…`, `live/…`, `alert/…` with their wildcards |
 //!
+//! | canary | the echo topic | the echo topic |
+//!
 //! Whatever isn't in the table is refused. Nobody publishes `state/…`: the gate does.
 
 use std::str::FromStr;
@@ -15,6 +17,10 @@ use wire::topic::{Severity, Shard, Topic};
 
 use super::identity::Role;
 use crate::reason::Reason;
+
+/// What the canary publishes and hears. It goes through the router like an acknowledgement to a meter, but is nobody's: what stands in
+/// the place of the shard is none.
+pub(crate) const ECHO: &str = "f1/canary/canary/dn";
 
 /// What a client may publish to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +35,8 @@ pub enum Destination {
     Live(MeterId),
     /// An alert.
     Alert,
+    /// Back to the canary.
+    Echo,
 }
 
 /// What a client may subscribe to. `None` stands for all.
@@ -104,7 +112,8 @@ pub fn publish(role: Role, name: &MeterId, topic: &str, retain: bool) -> Result<
             Ok(_) => return Err(Refused::Role),
             Err(_) => return Err(Refused::Unknown),
         },
-        (Role::Meter | Role::Operator, _) => return Err(Refused::Role),
+        (Role::Canary, _) if topic == ECHO => Destination::Echo,
+        (Role::Meter | Role::Operator | Role::Canary, _) => return Err(Refused::Role),
     };
     match destination {
         Destination::Live(_) => Ok(destination),
@@ -117,6 +126,8 @@ pub fn publish(role: Role, name: &MeterId, topic: &str, retain: bool) -> Result<
 pub fn subscribe(role: Role, name: &MeterId, filter: &str) -> Result<Filter, Refused> {
     let parsed = match role {
         Role::Meter => return subscribe_own(name, filter),
+        Role::Canary if filter == ECHO => return Ok(Filter::OwnDown),
+        Role::Canary => return Err(Refused::Role),
         Role::Service | Role::Operator => parse(filter)?,
     };
     match (role, &parsed) {
@@ -261,6 +272,15 @@ mod tests {
         assert_eq!(service("other/m12", false), Err(Refused::Unknown));
         for topic in [&topic("m12", "dn"), "live/m12", "alert/info/x", "state/x"] {
             assert_eq!(publish(Role::Operator, &me, topic, false), Err(Refused::Role), "{topic}");
+        }
+
+        for role in [Role::Meter, Role::Service, Role::Operator] {
+            assert!(publish(role, &me, ECHO, false).is_err() && subscribe(role, &me, ECHO).is_err(), "{role:?}");
+        }
+        assert_eq!(publish(Role::Canary, &me, ECHO, false), Ok(Destination::Echo));
+        assert_eq!(subscribe(Role::Canary, &me, ECHO), Ok(Filter::OwnDown));
+        for topic in [&topic("canary", "up"), &topic("canary", "dn"), "state/canary", "f1/canary/canary/up", "#"] {
+            assert!(publish(Role::Canary, &id("canary"), topic, false).is_err() && subscribe(Role::Canary, &me, topic).is_err(), "{topic}");
         }
 
         for filter in ["f1/+/+/up", "f1/3f/+/up", "state/+", "state/#", "state/m12", &topic("m12", "up")] {

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use measure::MeterId;
 
 use super::Gate;
-use super::acl::meter_of;
+use super::acl::{ECHO, meter_of};
+use super::identity::Role;
 use super::inbox::Way;
 use crate::reason::Reason;
 use crate::router::{Event, Gone, Link, feed};
@@ -37,6 +38,13 @@ async fn hand_out(gate: &Gate, link: &mut Link, way: Way) -> Result<(), Gone> {
 }
 
 fn to_meter(gate: &Gate, way: Way, topic: &[u8], payload: Bytes) {
+    if topic == ECHO.as_bytes() {
+        // Whoever sings alone is not counted.
+        if let Some(canary) = gate.table.inbox(Role::Canary, gate.canary.name()) {
+            canary.push(way, payload);
+        }
+        return;
+    }
     let meter: Option<MeterId> = std::str::from_utf8(topic).ok().and_then(meter_of);
     match meter.and_then(|meter| gate.table.meter(&meter)) {
         None => gate.metrics.dropped(Reason::MeterOffline, 1),

@@ -13,6 +13,8 @@ pub enum Role {
     Service,
     /// A person or dashboard that watches.
     Operator,
+    /// The broker itself, which tries its own way in. No certificate of an authority says so.
+    Canary,
 }
 
 impl Role {
@@ -22,6 +24,7 @@ impl Role {
             Self::Meter => "meter",
             Self::Service => "service",
             Self::Operator => "operator",
+            Self::Canary => "canary",
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Lets connections in: a place, a handshake with a deadline in a task of its own, an identity.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
@@ -27,9 +29,9 @@ pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 number = number.saturating_add(1);
-                admit(&gate, socket, number);
+                admit(&gate, socket, peer, number);
             }
             Err(error) => {
                 gate.metrics.refused(Reason::Accept);
@@ -41,28 +43,50 @@ pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
 }
 
 /// Gives a connection its places, or closes it.
-fn admit(gate: &Arc<Gate>, socket: TcpStream, number: SessionId) {
-    let Ok(place) = gate.connections.clone().try_acquire_owned() else { return gate.metrics.refused(Reason::Connections) };
-    let Ok(handshake) = gate.handshakes.clone().try_acquire_owned() else { return gate.metrics.refused(Reason::Handshakes) };
+fn admit(gate: &Arc<Gate>, socket: TcpStream, peer: SocketAddr, number: SessionId) {
+    let mut places = None;
+    // A crowd that takes all places must not make the broker believe that it is dead.
+    if !gate.canary.is_from(peer) {
+        let Ok(place) = gate.connections.clone().try_acquire_owned() else { return gate.metrics.refused(Reason::Connections) };
+        let Ok(handshake) = gate.handshakes.clone().try_acquire_owned() else { return gate.metrics.refused(Reason::Handshakes) };
+        places = Some((Counted::new(gate.metrics.connections.clone(), place), handshake));
+    }
     let gate = gate.clone();
     let tasks = gate.tasks.clone();
     tasks.spawn(async move {
-        let _place = place;
-        gate.metrics.connections.inc();
+        let (_place, handshake) = places.unzip();
         let material = gate.credentials.current();
         if let Some(stream) = shake_hands(&gate, &material, socket, handshake).await {
             // On the heap: an idle session should not keep what only the handshake needed.
             Box::pin(converse(&gate, stream, material, number)).await;
         }
-        gate.metrics.connections.dec();
     });
+}
+
+/// A connection's place, counted as long as it is held.
+struct Counted {
+    gauge: Gauge,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Counted {
+    fn new(gauge: Gauge, place: OwnedSemaphorePermit) -> Self {
+        gauge.inc();
+        Self { gauge, _place: place }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
 }
 
 async fn shake_hands(
     gate: &Gate,
     material: &Material,
     socket: TcpStream,
-    _handshake: OwnedSemaphorePermit,
+    _handshake: Option<OwnedSemaphorePermit>,
 ) -> Option<TlsStream<TcpStream>> {
     // Packets are small and answers are waited for.
     let _ = socket.set_nodelay(true);
@@ -85,7 +109,7 @@ async fn shake_hands(
 
 async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, material: Arc<Material>, number: SessionId) {
     let who = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
-        Some(certificate) => Identity::of(certificate),
+        Some(certificate) => gate.canary.identify(certificate).map_or_else(|| Identity::of(certificate), Ok),
         // The handshake asks for one, so this doesn't happen.
         None => Err(InvalidSubject::Unreadable),
     };

@@ -36,6 +36,7 @@ use crate::presence::{LastValues, Presence, State};
 use crate::reason::Reason;
 use crate::revocation::Credentials;
 use crate::router::{Feed, Router, Taken};
+use crate::vitals::canary::Papers;
 use identity::Identity;
 use rate::Takeover;
 use table::Table;
@@ -44,6 +45,7 @@ use table::Table;
 pub(crate) struct Gate {
     pub(crate) limits: Limits,
     pub(crate) credentials: Credentials,
+    pub(crate) canary: Papers,
     pub(crate) router: Router,
     pub(crate) table: Table,
     pub(crate) values: LastValues,
@@ -58,9 +60,10 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(limits: Limits, credentials: Credentials, router: Router, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(limits: Limits, credentials: Credentials, canary: Papers, router: Router, metrics: Arc<Metrics>) -> Self {
         Self {
             credentials,
+            canary,
             router,
             table: Table::default(),
             values: LastValues::new(limits.retained),

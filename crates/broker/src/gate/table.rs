@@ -83,8 +83,13 @@ impl Table {
 
     /// The inbox of a meter, if it is here.
     pub(crate) fn meter(&self, meter: &MeterId) -> Option<Arc<Inbox>> {
+        self.inbox(Role::Meter, meter)
+    }
+
+    /// The inbox of whoever has this role and name, if it is here.
+    pub(crate) fn inbox(&self, role: Role, name: &MeterId) -> Option<Arc<Inbox>> {
         let content = lock(&self.0);
-        let entry = content.entries.get(&(Role::Meter, meter.clone()))?;
+        let entry = content.entries.get(&(role, name.clone()))?;
         entry.session.as_ref().map(|session| session.inbox.clone())
     }
 

@@ -10,13 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use measure::UnixMillis;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ProducesTickets, WebPkiClientVerifier};
-use rustls::{CertificateError, RootCertStore, ServerConfig};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::identity::Identity;
+use super::identity::{Identity, Role};
 use crate::config::{CrlExpired, Tls};
 use crate::error::TlsError;
 use crate::reason::Reason;
@@ -28,7 +31,9 @@ pub(crate) struct Material {
     pub(crate) server: Arc<ServerConfig>,
     /// For sessions that are open, and for those that resume without showing a certificate again.
     pub(crate) revoked: Revoked,
-    /// End of the broker's own certificate, seconds since 1970.
+    /// What the broker shows.
+    pub(crate) server_certificate: CertificateDer<'static>,
+    /// End of that, seconds since 1970.
     pub(crate) server_expiry_s: i64,
     authorities: Vec<Authority>,
 }
@@ -43,8 +48,9 @@ struct Authority {
 impl Material {
     /// Reads and checks all files. Blocks.
     ///
-    /// Tickets given under `earlier` stay good if the authorities are the same; else everyone has to show a certificate again.
-    pub(crate) fn load(settings: &Tls, earlier: Option<&Self>) -> Result<Self, TlsError> {
+    /// Besides the clients of the authorities, the one that shows the certificate `canary` is let in. Tickets given under `earlier`
+    /// stay good if the authorities are the same; else everyone has to show a certificate again.
+    pub(crate) fn load(settings: &Tls, canary: &CertificateDer<'static>, earlier: Option<&Self>) -> Result<Self, TlsError> {
         let authorities = authorities(&settings.ca_file)?;
         let lists = match &settings.crl_file {
             Some(path) => revocation_lists(path)?,
@@ -62,9 +68,11 @@ impl Material {
             None => rustls::crypto::ring::Ticketer::new().map_err(|error| content(&settings.key_file, error))?,
         };
         let chain = certificates(&settings.certificate_file)?;
-        let server_expiry_s = chain.first().map_or(Ok(0), |certificate| expiry_s(&settings.certificate_file, certificate))?;
-        let server = Arc::new(server(settings, &authorities, lists, chain, tickets)?);
-        Ok(Self { server, revoked, server_expiry_s, authorities })
+        let server_certificate = chain.first().cloned().unwrap_or_else(|| Vec::new().into());
+        let server_expiry_s = expiry_s(&settings.certificate_file, &server_certificate)?;
+        let verifier = Arc::new(AndCanary { clients: verifier(settings, &authorities, lists)?, canary: canary.clone() });
+        let server = Arc::new(server(settings, verifier, chain, tickets)?);
+        Ok(Self { server, revoked, server_certificate, server_expiry_s, authorities })
     }
 
     /// Why a client that a handshake or a ticket let in must not stay; `None` if it may.
@@ -87,29 +95,34 @@ impl Material {
 
     /// Whether one of the authorities issued the client's certificate itself. One below it did, if not, or none at all.
     pub(crate) fn issued(&self, identity: &Identity) -> bool {
-        self.authorities.iter().any(|authority| authority.name == identity.certificate.issuer)
+        identity.role == Role::Canary || self.authorities.iter().any(|authority| authority.name == identity.certificate.issuer)
     }
 }
 
-fn server(
+fn verifier(
     settings: &Tls,
     authorities: &[Authority],
     lists: Vec<CertificateRevocationListDer<'static>>,
-    chain: Vec<CertificateDer<'static>>,
-    tickets: Arc<dyn ProducesTickets>,
-) -> Result<ServerConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(authority.certificate.clone()).map_err(|error| content(&settings.ca_file, error))?;
     }
-    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).with_crls(lists);
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).with_crls(lists);
     if settings.crl_expired == CrlExpired::Refuse {
         verifier = verifier.enforce_revocation_expiration();
     }
-    let verifier = verifier.build().map_err(|error| content(&settings.ca_file, error))?;
+    verifier.build().map_err(|error| content(&settings.ca_file, error))
+}
+
+fn server(
+    settings: &Tls,
+    verifier: Arc<dyn ClientCertVerifier>,
+    chain: Vec<CertificateDer<'static>>,
+    tickets: Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, TlsError> {
     let key = PrivateKeyDer::from_pem_file(&settings.key_file).map_err(|error| pem(&settings.key_file, error, "private key"))?;
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| content(&settings.certificate_file, error))?
         .with_client_cert_verifier(verifier)
@@ -121,6 +134,58 @@ fn server(
     // Without it a TLS 1.2 session could be spliced into another one that resumes it.
     config.require_ems = true;
     Ok(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Lets in the canary besides those whom the authorities vouch for.
+#[derive(Debug)]
+struct AndCanary {
+    clients: Arc<dyn ClientCertVerifier>,
+    canary: CertificateDer<'static>,
+}
+
+impl ClientCertVerifier for AndCanary {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.clients.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        // That it has the key too is what the signature shows.
+        if *end_entity == self.canary {
+            return Ok(ClientCertVerified::assertion());
+        }
+        self.clients.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.clients.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.clients.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.clients.supported_verify_schemes()
+    }
 }
 
 /// The authorities of a file, or of each file of a directory.

@@ -40,8 +40,8 @@ pub(crate) enum Taken {
     Busy,
 }
 
-/// Links that don't belong to a client: for acknowledgements, commands and the canary.
-const OWN_LINKS: usize = 3;
+/// Links that don't belong to a client: for acknowledgements and commands.
+const OWN_LINKS: usize = 2;
 
 type MakeLink = Box<dyn Fn(&str) -> Result<Parts, Gone> + Send + Sync>;
 

@@ -21,3 +21,4 @@ mod revocation;
 mod sessions;
 mod support;
 mod tls;
+mod vitals;

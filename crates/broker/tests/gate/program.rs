@@ -11,7 +11,7 @@ use pki::{IssueOptions, Role};
 use crate::support::{Client, client_config, configuration};
 
 /// Killed with the test, whatever becomes of it.
-struct Killed(Child);
+pub struct Killed(pub Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -22,10 +22,12 @@ impl Drop for Killed {
 
 /// The program at work.
 pub struct Program {
-    child: Killed,
-    log: Lines<BufReader<ChildStderr>>,
+    pub child: Killed,
+    pub log: Lines<BufReader<ChildStderr>>,
     /// Where clients connect.
     pub mqtts: SocketAddr,
+    /// Where its health is.
+    pub admin: SocketAddr,
 }
 
 impl Program {
@@ -36,8 +38,8 @@ impl Program {
         let mut log = BufReader::new(child.0.stderr.take().unwrap()).lines();
         let listening = log.by_ref().map(Result::unwrap).find(|line| line.contains("listening")).expect("it does not listen");
         let listening: serde_json::Value = serde_json::from_str(&listening).unwrap();
-        let mqtts = listening["fields"]["mqtts"].as_str().unwrap().parse().unwrap();
-        Self { child, log, mqtts }
+        let address = |name: &str| listening["fields"][name].as_str().unwrap().parse().unwrap();
+        Self { child, log, mqtts: address("mqtts"), admin: address("admin") }
     }
 
     /// Its process.

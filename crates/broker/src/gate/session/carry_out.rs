@@ -5,10 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
+use wire::topic::Shard;
 
 use super::{End, Open, Session, Side};
 use crate::gate::Gate;
-use crate::gate::acl::{Destination, Filter};
+use crate::gate::acl::{Destination, ECHO, Filter};
 use crate::gate::client::Answer;
 use crate::gate::inbox::{Cut, Way};
 use crate::gate::machine::Step;
@@ -33,7 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             Step::Acknowledged(pkid) => match &mut open.side {
                 Side::Client(client) => client.acknowledged(pkid),
-                Side::Meter(_) => self.gate.metrics.refused(Reason::PubackUnasked),
+                Side::Meter(_) | Side::Canary => self.gate.metrics.refused(Reason::PubackUnasked),
             },
             Step::Subscribe { pkid, codes, granted, refused } => {
                 refused.into_iter().for_each(|reason| self.gate.metrics.refused(reason));
@@ -72,12 +73,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.gate.metrics.frames.inc();
                 self.gate.metrics.frame_bytes.inc_by(len);
             }
+            Side::Canary => {
+                let (topic, shard) = (Bytes::from_static(ECHO.as_bytes()), Shard::of(&open.identity.name));
+                while self.gate.router.publish(shard, topic.clone(), payload.clone())? == Taken::Busy {
+                    pause(&self.gate).await?;
+                }
+            }
             Side::Client(client) => {
                 let topic = Bytes::copy_from_slice(topic.as_bytes());
                 match &to {
                     Destination::Live(_) => self.gate.flow.passed(Feed::Live),
                     Destination::Alert => self.gate.flow.passed(Feed::Alert),
-                    Destination::Up | Destination::Down | Destination::Command => {}
+                    Destination::Up | Destination::Down | Destination::Command | Destination::Echo => {}
                 }
                 while client.publish(topic.clone(), payload.clone())? == Taken::Busy {
                     pause(&self.gate).await?;
@@ -90,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn subscribe(&mut self, answer: Answer, open: &mut Open) -> Result<(), End> {
         let now = match &mut open.side {
-            Side::Meter(_) => Some(answer),
+            Side::Meter(_) | Side::Canary => Some(answer),
             Side::Client(client) => client.subscribe(answer)?,
         };
         match now {
@@ -124,7 +131,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// What is for a meter.
     pub(super) fn down(&mut self, open: &Open, messages: impl IntoIterator<Item = (Way, Bytes)>) {
-        let Side::Meter(meter) = &open.side else { return };
+        let meter = match &open.side {
+            Side::Meter(meter) => meter,
+            Side::Canary => {
+                return messages
+                    .into_iter()
+                    .for_each(|(_, payload)| packet::publish(&mut self.out, ECHO.as_bytes(), &payload, None, false));
+            }
+            Side::Client(_) => return,
+        };
         for (way, payload) in messages {
             let (filter, topic) = match way {
                 Way::Down => (Filter::OwnDown, &meter.down),

@@ -37,6 +37,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let contested = match gate.table.enter(&identity, self.id, self.inbox.clone(), moment) {
             Entered::TooLate => return Err(End::Cut(Cut::TakenOver)),
             Entered::Alone => false,
+            // It renews its session itself.
+            Entered::Replaced if identity.role == Role::Canary => false,
             Entered::Replaced => {
                 let takeover = lock(&standing).take_over(&gate.limits, moment);
                 gate.taken_over(&identity, takeover);
@@ -64,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn wait_if_contested(&self, identity: &Identity) -> Result<Arc<Mutex<Standing>>, End> {
         let (gate, moment) = (&self.gate, Instant::now().into_std());
         let (replaces, standing) = gate.table.look_up(identity, self.id, moment);
-        let contested = replaces && lock(&standing).is_contested(&gate.limits, moment);
+        let contested = replaces && identity.role != Role::Canary && lock(&standing).is_contested(&gate.limits, moment);
         if contested {
             tokio::select! {
                 () = gate.stop.cancelled() => return Err(End::Cut(Cut::Shutdown)),
@@ -96,8 +98,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn side(&self, identity: &Identity) -> Result<Side, End> {
         let unavailable = |reason| End::Refused(Refusal { reason, connack: Some(UNAVAILABLE) });
-        if identity.role == Role::Meter {
-            return Ok(Side::Meter(Meter::new(identity)));
+        match identity.role {
+            Role::Meter => return Ok(Side::Meter(Meter::new(identity))),
+            Role::Canary => return Ok(Side::Canary),
+            Role::Service | Role::Operator => {}
         }
         let slot = self.gate.router.slot().ok_or_else(|| unavailable(Reason::Clients))?;
         let gate = self.gate.clone();

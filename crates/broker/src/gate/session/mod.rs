@@ -90,6 +90,7 @@ impl From<Refusal> for End {
 /// The part that differs by role.
 enum Side {
     Meter(Meter),
+    Canary,
     Client(Box<Client>),
 }
 

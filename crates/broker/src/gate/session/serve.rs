@@ -9,6 +9,7 @@ use wire::topic::Shard;
 
 use super::{End, Open, Session, Side};
 use crate::flow::Flow;
+use crate::gate::identity::Role;
 use crate::gate::inbox::{Cut, Way};
 use crate::gate::stream;
 use crate::presence::Presence;
@@ -44,7 +45,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             gate.announce(&open.identity.name, Presence::Offline, open.since, end.reason().label());
         }
         sessions.dec();
-        gate.metrics.ended(end.reason());
+        if open.identity.role != Role::Canary {
+            gate.metrics.ended(end.reason());
+        }
         if let End::Refused(refusal) = end {
             gate.metrics.refused(refusal.reason);
         }
@@ -63,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn select(&mut self, open: &mut Open) -> Action {
         let held_back = match &open.side {
             Side::Meter(meter) => Some(meter.shard).filter(|shard| self.held_back || self.gate.flow.is_behind(*shard)),
-            Side::Client(_) => None,
+            Side::Canary | Side::Client(_) => None,
         };
         if held_back.is_some() && !std::mem::replace(&mut self.held_back, true) {
             self.gate.metrics.held_back.inc();
@@ -106,7 +109,7 @@ impl Side {
     /// Waits for the router, for ever if there is no link to it.
     async fn wait_for_router(&mut self) -> Result<(), Gone> {
         match self {
-            Self::Meter(_) => std::future::pending().await,
+            Self::Meter(_) | Self::Canary => std::future::pending().await,
             Self::Client(client) => client.next().await,
         }
     }
