@@ -3,7 +3,7 @@
 use broker::{Presence, State};
 use pki::Role;
 
-use crate::support::{Client, House};
+use crate::support::{Client, House, command, down, eventually, up};
 
 async fn state(client: &mut Client) -> (State, bool) {
     let (topic, payload, old) = client.message().await;
@@ -43,7 +43,8 @@ async fn meters_come_and_go_before_everybodys_eyes() {
 async fn all_last_values_are_replayed() {
     let house = House::new().await;
     let mut service = house.connected("p1", Role::Service).await;
-    let count = 1500;
+    // rumqttd would hand out a hundred.
+    let count = 3000;
     for number in 0..count {
         service.publish(&format!("live/m{number}"), &vec![b'x'; 300], None, true).await;
     }
@@ -70,4 +71,82 @@ async fn all_last_values_are_replayed() {
     service.publish("live/m7", b"newest", None, true).await;
     assert_eq!(operator.message().await, ("live/m7".to_owned(), b"newest".to_vec(), false));
     operator.is_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_subscription_to_everything_brings_all_of_it() {
+    let house = House::new().await;
+    let mut service = house.connected("p1", Role::Service).await;
+    let mut online = Vec::new();
+    for number in 0..250 {
+        let meter = format!("m{number}");
+        online.push(house.meter(&meter).await);
+        service.publish(&format!("live/{meter}"), meter.as_bytes(), None, true).await;
+    }
+    // Alerts are news, not states: nothing of them is kept.
+    service.publish("alert/critical/m1", b"theft", Some(1), false).await;
+    assert_eq!(service.next().await.first, 0x40);
+    let gone = online.split_off(200);
+    drop(gone);
+    eventually(|| house.count("sessions", "role=\"meter\"") == 200, || house.broker.metrics()).await;
+
+    let mut operator = house.connected("anna", Role::Operator).await;
+    assert_eq!(operator.subscribe(1, &[("live/#", 0), ("state/#", 1), ("alert/#", 1)]).await, [0, 1, 1]);
+    let (mut live, mut here, mut away) = (0, 0, 0);
+    while live + here + away < 500 {
+        let (topic, payload, old) = operator.message().await;
+        assert!(old, "{topic}");
+        match topic.split_once('/').unwrap() {
+            ("live", meter) => live += usize::from(payload == meter.as_bytes()),
+            ("state", meter) => {
+                let state: State = serde_json::from_slice(&payload).unwrap();
+                assert_eq!(state.meter.as_str(), meter);
+                *if state.state == Presence::Online { &mut here } else { &mut away } += 1;
+            }
+            _ => panic!("{topic}"),
+        }
+    }
+    assert_eq!((live, here, away), (250, 200, 50));
+    operator.is_quiet().await;
+    // What comes now is no old message any more.
+    service.publish("alert/critical/m1", b"theft", None, false).await;
+    assert_eq!(operator.message().await, ("alert/critical/m1".to_owned(), b"theft".to_vec(), false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_hears_its_own_topics_only() {
+    let house = House::new().await;
+    let mut service = house.connected("p1", Role::Service).await;
+    let mut operator = house.connected("anna", Role::Operator).await;
+    let mut meter = house.meter("m1").await;
+    let (up, down, command) = (up("m1"), down("m1"), command("m1"));
+    let filters: [(&str, [u8; 3]); 16] = [
+        ("f1/+/+/up", [1, 0x80, 0x80]),
+        (&up, [1, 0x80, 0x80]),
+        (&down, [0x80, 0x80, 0]),
+        (&command, [0x80, 0x80, 0]),
+        ("f1/+/+/dn", [0x80; 3]),
+        ("f1/+/+/cmd", [0x80; 3]),
+        ("f1/#", [0x80; 3]),
+        ("state/#", [1, 1, 0x80]),
+        ("state/m1", [1, 1, 0x80]),
+        ("live/#", [0x80, 1, 0x80]),
+        ("live/m1", [0x80, 1, 0x80]),
+        ("alert/#", [0x80, 1, 0x80]),
+        ("alert/+/m1", [0x80, 1, 0x80]),
+        ("#", [0x80; 3]),
+        ("$SYS/#", [0x80; 3]),
+        ("$share/g/live/#", [0x80; 3]),
+    ];
+    for (filter, [as_service, as_operator, as_meter]) in filters {
+        assert_eq!(service.subscribe(1, &[(filter, 1)]).await, [as_service], "service {filter}");
+        assert_eq!(operator.subscribe(1, &[(filter, 1)]).await, [as_operator], "operator {filter}");
+        assert_eq!(meter.subscribe(1, &[(filter, 1)]).await, [as_meter], "meter {filter}");
+        if as_service == 1 && filter.starts_with("state") {
+            state(&mut service).await;
+        }
+        if as_operator == 1 && filter.starts_with("state") {
+            state(&mut operator).await;
+        }
+    }
 }
