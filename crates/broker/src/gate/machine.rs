@@ -19,6 +19,8 @@ use crate::reason::Reason;
 /// Codes of CONNACK.
 pub const ACCEPTED: u8 = 0;
 const BAD_PROTOCOL_LEVEL: u8 = 1;
+/// MQTT 5's, for who speaks that and would not understand the other one.
+const UNSUPPORTED_VERSION: u8 = 0x84;
 const BAD_CLIENT_ID: u8 = 2;
 /// No room, or no router.
 pub const UNAVAILABLE: u8 = 3;
@@ -130,6 +132,7 @@ impl Machine {
     /// Bytes that are no packet.
     pub fn malformed(&self, what: Malformed) -> Refusal {
         let connack = match what {
+            Malformed::ProtocolLevel(5) if !self.connected => Some(UNSUPPORTED_VERSION),
             Malformed::ProtocolLevel(_) if !self.connected => Some(BAD_PROTOCOL_LEVEL),
             _ => None,
         };

@@ -58,7 +58,8 @@ fn connect_is_refused_with_the_protocols_codes() {
     assert_eq!(answer(Connect { keep_alive_s: 0, ..hello("m12") }), Some(5));
     let mut nobody = Machine::new(Err(InvalidSubject::Role), &limits());
     assert_eq!(nobody.handle(Packet::Connect(hello("m12"))).unwrap_err().connack, Some(5));
-    assert_eq!(machine(Role::Meter).malformed(Malformed::ProtocolLevel(5)).connack, Some(1));
+    assert_eq!(machine(Role::Meter).malformed(Malformed::ProtocolLevel(3)).connack, Some(1));
+    assert_eq!(machine(Role::Meter).malformed(Malformed::ProtocolLevel(5)).connack, Some(0x84));
     assert_eq!(connected(Role::Meter).malformed(Malformed::ProtocolLevel(5)).connack, None);
 }
 

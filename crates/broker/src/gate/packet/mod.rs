@@ -10,6 +10,8 @@
 //! keeps packet identifiers to itself, so the gate reads packets here and hands values, never bytes, to the router. What is accepted
 //! here that codec accepts too and reads the same way: a property test compares the two.
 //!
+//! Of MQTT 5 only a CONNECT is known, to the byte that says so, and the CONNACK that refuses it.
+//!
 //! Nothing is allocated: a packet borrows from the bytes it was read from.
 
 mod fields;

@@ -1,8 +1,13 @@
 //! Packets to bytes.
 
-/// CONNACK. A session is never present: the gate keeps none (`code` 0 accepts, 1 to 5 refuse).
+/// CONNACK. A session is never present: the gate keeps none. `code` 0 accepts and 1 to 5 refuse; from 0x80 on they are those of MQTT 5,
+/// whose packet ends with the length of its properties.
 pub fn connack(out: &mut Vec<u8>, code: u8) {
-    out.extend_from_slice(&[0x20, 2, 0, code]);
+    if code < 0x80 {
+        out.extend_from_slice(&[0x20, 2, 0, code]);
+    } else {
+        out.extend_from_slice(&[0x20, 3, 0, code, 0]);
+    }
 }
 
 /// PUBACK.
