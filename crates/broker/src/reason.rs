@@ -184,6 +184,10 @@ reasons! {
         NotSubscribed = "not_subscribed",
         /// The oldest in a meter's full queue.
         DownQueue = "down_queue",
+        /// Larger than a meter's whole queue.
+        DownTooLarge = "down_too_large",
+        /// No room for what waits for all meters together.
+        DownMemory = "down_memory",
         /// The oldest that a slow service or operator had not taken.
         SlowReader = "slow_reader",
         /// No place for another meter's live value.

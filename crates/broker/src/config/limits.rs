@@ -48,10 +48,16 @@ pub struct Limits {
     pub operator: Rate,
     /// Messages waiting for one meter.
     pub down_queue: usize,
+    /// Bytes waiting for one meter.
+    pub down_queue_bytes: usize,
+    /// Bytes waiting for all meters together.
+    pub down_bytes: usize,
     /// Messages of QoS 1 on their way to one service or operator, 1 to 30,000.
     pub in_flight: u16,
     /// Last values kept for each of `state/` and `live/`.
     pub retained: usize,
+    /// Bytes of them, again for each.
+    pub retained_bytes: usize,
     /// Frames of one shard that its fastest processor may be behind.
     pub shard_lag: u64,
 }
@@ -92,8 +98,11 @@ impl Default for Limits {
             service: Rate { messages_per_s: 200_000, messages_burst: 400_000, bytes_per_s: 67_108_864, bytes_burst: 67_108_864 },
             operator: Rate { messages_per_s: 20, messages_burst: 200, bytes_per_s: 262_144, bytes_burst: 1_048_576 },
             down_queue: 32,
+            down_queue_bytes: 16_384,
+            down_bytes: 67_108_864,
             in_flight: 1000,
             retained: 100_000,
+            retained_bytes: 67_108_864,
             shard_lag: 128,
         }
     }
@@ -145,7 +154,10 @@ impl Limits {
             "limits.operator.bytes_burst",
         ])?;
         range("limits.down_queue", count(self.down_queue), 1, 10_000)?;
+        range("limits.down_queue_bytes", count(self.down_queue_bytes), 128, 268_435_455)?;
+        range("limits.down_bytes", count(self.down_bytes), 128, 1 << 40)?;
         range("limits.in_flight", self.in_flight.into(), 1, 30_000)?;
+        range("limits.retained_bytes", count(self.retained_bytes), 1, 1 << 40)?;
         range("limits.shard_lag", self.shard_lag, 1, u64::MAX)
     }
 }

@@ -60,16 +60,18 @@ impl Client {
         self.link.next(&mut self.batch).await
     }
 
-    /// Writes what has come. Returns the answers that are due.
-    pub(super) fn write(&mut self, machine: &Machine, out: &mut Vec<u8>) -> Vec<Answer> {
-        let mut due = Vec::new();
-        for event in std::mem::take(&mut self.batch) {
-            match event {
-                Event::Message(message) => self.message(machine, &message, out),
-                Event::Subscribed => due.extend(self.confirmed()),
+    /// Writes what has come until `out` holds `len` bytes. Returns the answers that are due, and whether there is more to be written.
+    pub(super) fn write(&mut self, machine: &Machine, out: &mut Vec<u8>, len: usize) -> (Vec<Answer>, bool) {
+        let (mut due, mut events) = (Vec::new(), std::mem::take(&mut self.batch).into_iter());
+        while out.len() < len {
+            match events.next() {
+                Some(Event::Message(message)) => self.message(machine, &message, out),
+                Some(Event::Subscribed) => due.extend(self.confirmed()),
+                None => break,
             }
         }
-        due
+        self.batch = events.collect();
+        (due, !self.batch.is_empty())
     }
 
     /// The oldest subscription is in force: what the router forgets from now on was meant for this client.

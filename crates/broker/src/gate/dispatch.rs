@@ -8,7 +8,7 @@ use measure::MeterId;
 use super::Gate;
 use super::acl::{ECHO, meter_of};
 use super::identity::Role;
-use super::inbox::Way;
+use super::inbox::{Pushed, Way};
 use crate::reason::Reason;
 use crate::router::{Event, Gone, Link, feed};
 
@@ -49,9 +49,13 @@ fn to_meter(gate: &Gate, way: Way, topic: &[u8], payload: Bytes) {
     match meter.and_then(|meter| gate.table.meter(&meter)) {
         None => gate.metrics.dropped(Reason::MeterOffline, 1),
         Some(inbox) => {
-            gate.metrics.down.inc();
-            if !inbox.push(way, payload) {
-                gate.metrics.dropped(Reason::DownQueue, 1);
+            let Pushed { gone, refused } = inbox.push(way, payload);
+            if gone > 0 {
+                gate.metrics.dropped(Reason::DownQueue, gone);
+            }
+            match refused {
+                Some(reason) => gate.metrics.dropped(reason, 1),
+                None => drop(gate.metrics.down.inc()),
             }
         }
     }

@@ -38,6 +38,7 @@ use crate::revocation::Credentials;
 use crate::router::{Feed, Router, Taken};
 use crate::vitals::canary::Papers;
 use identity::Identity;
+use inbox::Pool;
 use rate::Takeover;
 use table::Table;
 
@@ -48,6 +49,8 @@ pub(crate) struct Gate {
     pub(crate) canary: Papers,
     pub(crate) router: Router,
     pub(crate) table: Table,
+    /// Memory for what waits for meters.
+    pool: Arc<Pool>,
     pub(crate) values: LastValues,
     pub(crate) flow: Flow,
     pub(crate) metrics: Arc<Metrics>,
@@ -66,7 +69,8 @@ impl Gate {
             canary,
             router,
             table: Table::default(),
-            values: LastValues::new(limits.retained),
+            pool: Pool::new(limits.down_bytes),
+            values: LastValues::new(limits.retained, limits.retained_bytes),
             flow: Flow::new(limits.shard_lag),
             metrics,
             connections: Arc::new(Semaphore::new(limits.connections)),

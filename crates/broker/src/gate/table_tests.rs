@@ -2,7 +2,9 @@ use measure::UnixMillis;
 use std::time::Duration;
 
 use super::*;
+use crate::config::Limits;
 use crate::gate::identity::CertificateId;
+use crate::gate::inbox::Pool;
 
 fn identity(role: Role, serial: u8) -> Identity {
     named("x", role, serial)
@@ -14,7 +16,7 @@ fn named(name: &str, role: Role, serial: u8) -> Identity {
 }
 
 fn inbox() -> Arc<Inbox> {
-    Arc::new(Inbox::new(1))
+    Arc::new(Inbox::new(&Limits::default(), Pool::new(1000)))
 }
 
 #[tokio::test]
@@ -25,12 +27,12 @@ async fn the_newer_session_stays() {
     assert_eq!(table.enter(&meter, 1, old.clone(), now), Entered::Alone);
     assert_eq!(table.enter(&identity(Role::Operator, 2), 2, other.clone(), now), Entered::Alone);
     assert_eq!(table.enter(&meter, 4, new.clone(), now), Entered::Replaced);
-    assert_eq!(old.next().await, Err(Cut::TakenOver));
+    assert_eq!(old.next().await.err(), Some(Cut::TakenOver));
     assert!(!table.leave(&meter, 1), "the old one must not take the new one's place away");
     assert_eq!(table.enter(&meter, 3, inbox(), now), Entered::TooLate, "one that was overtaken must not either");
     assert!(Arc::ptr_eq(&table.meter(&meter.name).unwrap(), &new));
     assert_eq!(table.cut(Cut::Revoked, |identity| *identity.certificate.serial == [2]), 1);
-    assert_eq!(other.next().await, Err(Cut::Revoked));
+    assert_eq!(other.next().await.err(), Some(Cut::Revoked));
     assert!(table.leave(&meter, 4));
     assert!(table.meter(&meter.name).is_none());
 }
@@ -49,7 +51,7 @@ fn connections_of_one_identity_are_bounded() {
 
 #[test]
 fn what_an_identity_spent_outlives_its_connections_but_not_for_ever() {
-    let (table, now, limits) = (Table::default(), Instant::now(), crate::config::Limits::default());
+    let (table, now, limits) = (Table::default(), Instant::now(), Limits::default());
     let spend = |meter: &Identity| {
         assert!(table.connected(meter, 1, now));
         let (_, standing) = table.look_up(meter, 1, now);

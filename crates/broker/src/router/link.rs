@@ -17,33 +17,43 @@ use super::{Gone, Slot, Taken};
 /// The two ends of a new link.
 pub(super) type Parts = (LinkTx, LinkRx);
 
-/// Packets that may wait for the router on one link.
+/// Packets that may wait for the router on one link, and their bytes.
 const WAITING_MAX: usize = 4096;
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Notifications handed on at once.
 const BATCH_MAX: usize = 256;
 /// rumqttd numbers the messages of QoS 1 on a link 1 to 100, round and round.
 const PKID_MAX: u16 = 100;
 
 /// The sending end of a link.
-pub(super) struct Outlet(LinkTx);
+pub(super) struct Outlet {
+    tx: LinkTx,
+    /// Bytes of messages handed over since nothing waited.
+    waiting_bytes: usize,
+}
 
 impl Outlet {
     pub(super) fn new(tx: LinkTx) -> Self {
-        Self(tx)
+        Self { tx, waiting_bytes: 0 }
     }
 
-    /// Hands a packet over if not too many wait already.
-    pub(super) fn push(&mut self, packet: Packet) -> Result<Taken, Gone> {
-        if self.0.buffer().len() >= WAITING_MAX {
+    /// Hands a message over if not too much waits already.
+    pub(super) fn publish(&mut self, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
+        let waiting = self.tx.buffer().len();
+        if waiting == 0 {
+            self.waiting_bytes = 0;
+        }
+        if waiting >= WAITING_MAX || self.waiting_bytes >= WAITING_BYTES_MAX {
             return Ok(Taken::Busy);
         }
-        self.push_always(packet).map(|()| Taken::Yes)
+        self.waiting_bytes = self.waiting_bytes.saturating_add(topic.len()).saturating_add(payload.len());
+        self.push_always(Packet::Publish(Publish::new(topic, payload, false), None)).map(|()| Taken::Yes)
     }
 
     /// Hands a packet over. The router takes all that waits at one event, so only the first packet that waits needs one.
     fn push_always(&mut self, packet: Packet) -> Result<(), Gone> {
         {
-            let mut waiting = self.0.buffer();
+            let mut waiting = self.tx.buffer();
             if !waiting.is_empty() {
                 waiting.push_back(packet);
                 return Ok(());
@@ -56,7 +66,7 @@ impl Outlet {
     /// `LinkTx::send` is async in name only: it never waits, so one poll completes it.
     fn send(&mut self, packet: Packet) -> Result<(), Gone> {
         let mut context = Context::from_waker(Waker::noop());
-        match pin!(self.0.send(packet)).poll(&mut context) {
+        match pin!(self.tx.send(packet)).poll(&mut context) {
             Poll::Ready(Ok(_)) => Ok(()),
             Poll::Ready(Err(_)) | Poll::Pending => Err(Gone),
         }
@@ -116,7 +126,7 @@ impl Link {
 
     /// Publishes.
     pub(crate) fn publish(&mut self, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
-        self.outlet.push(Packet::Publish(Publish::new(topic, payload, false), None))
+        self.outlet.publish(topic, payload)
     }
 
     /// Waits until something has come and adds it to `batch`. May be dropped while it waits; nothing is lost then.

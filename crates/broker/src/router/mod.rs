@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use rumqttd::RouterConfig;
 use rumqttd::local::LinkBuilder;
-use rumqttd::protocol::{Packet, Publish};
 use wire::topic::Shard;
 
 use crate::config;
@@ -101,7 +100,7 @@ impl Router {
     pub(crate) fn publish(&self, shard: Shard, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
         let number = usize::from(shard.number()).checked_rem(self.uplinks.len()).unwrap_or(0);
         let uplink = self.uplinks.get(number).ok_or(Gone)?;
-        lock(uplink).push(Packet::Publish(Publish::new(topic, payload, false), None))
+        lock(uplink).publish(topic, payload)
     }
 }
 

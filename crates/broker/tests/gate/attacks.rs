@@ -134,7 +134,7 @@ async fn who_does_not_read_is_cut() {
     let mut service = house.connected("p2", Role::Service).await;
     let mut deaf = house.meter("deaf").await;
     assert_eq!(deaf.subscribe(1, &[(&down("deaf"), 0)]).await, [0]);
-    let message = publish_packet(&down("deaf"), &[0; 60_000], None, false);
+    let message = publish_packet(&down("deaf"), &[0; 16_000], None, false);
     let cut = || house.count("sessions_ended_total", "reason=\"write_stalled\"") == 1;
     let until = Instant::now() + PATIENCE;
     while !cut() {

@@ -184,3 +184,56 @@ async fn two_that_replace_each_other_starve_nobody() {
     assert!(taken <= 2 * (3 + 4 * (took / 200 + 1)), "{taken} takeovers in {took} ms");
     rivals.into_iter().for_each(|rival| rival.abort());
 }
+
+/// What a meter doesn't read is bounded for it and for all, in messages and in bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_meters_is_bounded() {
+    let house = House::with(|config| {
+        config.limits.down_queue = 8;
+        config.limits.down_queue_bytes = 100_000;
+        config.limits.down_bytes = 150_000;
+        config.limits.write_ms = 60_000;
+    })
+    .await;
+    let mut service = house.connected("p1", Role::Service).await;
+    let dropped = |reason: &str| house.count("dropped_total", &format!("reason=\"{reason}\""));
+    let mut deaf = Vec::new();
+    for name in ["deaf1", "deaf2", "deaf3"] {
+        let mut meter = house.meter(name).await;
+        assert_eq!(meter.subscribe(1, &[(&down(name), 0)]).await, [0]);
+        deaf.push(meter);
+    }
+    service.publish(&down("deaf1"), &[0; 100_001], None, false).await;
+    eventually(|| dropped("down_too_large") == 1, || house.broker.metrics()).await;
+    // First until each one's socket is full, then until nothing fits any more.
+    let until = Instant::now() + crate::support::PATIENCE;
+    while dropped("down_queue") == 0 || dropped("down_memory") == 0 {
+        assert!(Instant::now() < until, "{}", house.broker.metrics());
+        for name in ["deaf1", "deaf2", "deaf3"] {
+            service.publish(&down(name), &[0; 60_000], None, false).await;
+        }
+    }
+    // Small ones still have a place, and reach who reads.
+    let mut honest = house.meter("m1").await;
+    assert_eq!(honest.subscribe(1, &[(&down("m1"), 0)]).await, [0]);
+    service.publish(&down("m1"), b"for one that reads", None, false).await;
+    assert_eq!(honest.message().await.1, b"for one that reads");
+}
+
+/// A service that says much of many meters fills no more memory than it may; what is new then is not replayed, and counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn last_values_are_bounded() {
+    let house = House::with(|config| config.limits.retained_bytes = 100_000).await;
+    let mut service = house.connected("p1", Role::Service).await;
+    for number in 0..20 {
+        service.publish(&format!("live/m{number}"), &[b'x'; 10_000], None, true).await;
+    }
+    service.is_quiet().await;
+    assert_eq!(house.count("dropped_total", "reason=\"live_full\""), 11);
+    let mut operator = house.connected("anna", Role::Operator).await;
+    assert_eq!(operator.subscribe(1, &[("live/#", 0)]).await, [0]);
+    for _ in 0..9 {
+        assert_eq!(operator.message().await.1, [b'x'; 10_000]);
+    }
+    operator.is_quiet().await;
+}

@@ -8,10 +8,9 @@ use tokio::time::sleep;
 use wire::topic::Shard;
 
 use super::{End, Open, Session, Side};
-use crate::gate::Gate;
 use crate::gate::acl::{Destination, ECHO, Filter};
 use crate::gate::client::Answer;
-use crate::gate::inbox::{Cut, Way};
+use crate::gate::inbox::{Post, Way};
 use crate::gate::machine::Step;
 use crate::gate::packet::{self, Packet};
 use crate::reason::Reason;
@@ -19,7 +18,7 @@ use crate::router::{Feed, Taken};
 
 /// Pause until a message is offered again to a router that is busy.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
-/// Last values are sent in pieces of about so many bytes.
+/// What waits for one client is sent in pieces of about so many bytes.
 const PIECE: usize = 64 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -68,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Side::Meter(meter) => {
                 self.gate.flow.passed(Feed::Up(meter.shard));
                 while self.gate.router.publish(meter.shard, meter.up.clone(), payload.clone())? == Taken::Busy {
-                    pause(&self.gate).await?;
+                    self.pause().await?;
                 }
                 self.gate.metrics.frames.inc();
                 self.gate.metrics.frame_bytes.inc_by(len);
@@ -76,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Side::Canary => {
                 let (topic, shard) = (Bytes::from_static(ECHO.as_bytes()), Shard::of(&open.identity.name));
                 while self.gate.router.publish(shard, topic.clone(), payload.clone())? == Taken::Busy {
-                    pause(&self.gate).await?;
+                    self.pause().await?;
                 }
             }
             Side::Client(client) => {
@@ -87,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     Destination::Up | Destination::Down | Destination::Command | Destination::Echo => {}
                 }
                 while client.publish(topic.clone(), payload.clone())? == Taken::Busy {
-                    pause(&self.gate).await?;
+                    self.pause().await?;
                 }
                 self.gate.metrics.published.inc();
             }
@@ -106,59 +105,77 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// SUBACK, then the last values.
+    /// SUBACK, then the last values, in pieces: there may be more of them than should be in memory twice.
     async fn answer(&mut self, answer: Answer) -> Result<(), End> {
         packet::suback(&mut self.out, answer.pkid, &answer.codes);
         for filter in &answer.granted {
-            for (topic, value) in self.gate.values.matching(filter) {
-                packet::publish(&mut self.out, topic.as_bytes(), &value, None, true);
-                if self.out.len() >= PIECE {
-                    self.flush().await?;
+            let mut last = None;
+            while let Some(page) = self.gate.values.page(filter, last.as_ref()) {
+                for (topic, value) in &page.values {
+                    packet::publish(&mut self.out, topic.as_bytes(), value, None, true);
+                    self.flush_piece().await?;
                 }
+                last = Some(page.last);
             }
         }
         Ok(())
+    }
+
+    /// Sends what waits if it is a piece already. Whoever reads slowly must not outlive an order to end by that.
+    async fn flush_piece(&mut self) -> Result<(), End> {
+        if self.out.len() < PIECE {
+            return Ok(());
+        }
+        if let Some(cut) = self.inbox.ordered() {
+            return Err(End::Cut(cut));
+        }
+        self.flush().await
     }
 
     /// What the router has sent.
     pub(super) async fn take_from_router(&mut self, open: &mut Open) -> Result<(), End> {
         let Side::Client(client) = &mut open.side else { return Ok(()) };
-        for answer in client.write(&self.machine, &mut self.out) {
-            self.answer(answer).await?;
+        loop {
+            let (answers, more) = client.write(&self.machine, &mut self.out, PIECE);
+            for answer in answers {
+                self.answer(answer).await?;
+            }
+            if !more {
+                return Ok(());
+            }
+            self.flush_piece().await?;
         }
-        Ok(())
     }
 
     /// What is for a meter.
-    pub(super) fn down(&mut self, open: &Open, messages: impl IntoIterator<Item = (Way, Bytes)>) {
+    pub(super) fn down(&mut self, open: &Open, post: Post) {
         let meter = match &open.side {
             Side::Meter(meter) => meter,
             Side::Canary => {
-                return messages
-                    .into_iter()
-                    .for_each(|(_, payload)| packet::publish(&mut self.out, ECHO.as_bytes(), &payload, None, false));
+                return post.messages().for_each(|(_, payload)| packet::publish(&mut self.out, ECHO.as_bytes(), payload, None, false));
             }
             Side::Client(_) => return,
         };
-        for (way, payload) in messages {
+        for (way, payload) in post.messages() {
             let (filter, topic) = match way {
                 Way::Down => (Filter::OwnDown, &meter.down),
                 Way::Command => (Filter::OwnCommand, &meter.command),
             };
             if self.machine.has(&filter) {
-                packet::publish(&mut self.out, topic, &payload, None, false);
+                packet::publish(&mut self.out, topic, payload, None, false);
             } else {
                 self.gate.metrics.dropped(Reason::NotSubscribed, 1);
             }
         }
+        self.post = Some(post);
     }
-}
 
-/// Gives the router time. One that never takes anything again must not keep the broker from stopping.
-async fn pause(gate: &Gate) -> Result<(), End> {
-    if gate.stop.is_cancelled() {
-        return Err(End::Cut(Cut::Shutdown));
+    /// The router's time. One that never takes anything again must not keep the session from ending.
+    async fn pause(&self) -> Result<(), End> {
+        if let Some(cut) = self.inbox.ordered() {
+            return Err(End::Cut(cut));
+        }
+        sleep(BUSY_PAUSE).await;
+        Ok(())
     }
-    sleep(BUSY_PAUSE).await;
-    Ok(())
 }

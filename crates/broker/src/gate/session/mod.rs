@@ -19,8 +19,8 @@ use tokio::time::{Instant, Sleep, timeout};
 use wire::topic::{Shard, Topic};
 
 use super::client::Client;
-use super::identity::{Identity, InvalidSubject};
-use super::inbox::{Cut, Inbox};
+use super::identity::{Identity, InvalidSubject, Role};
+use super::inbox::{Cut, Inbox, Pool, Post};
 use super::machine::{Machine, Refusal};
 use super::rate::Standing;
 use super::table::SessionId;
@@ -127,6 +127,8 @@ struct Session<S> {
     /// Bytes of a packet that is not complete.
     carry: Vec<u8>,
     out: Vec<u8>,
+    /// What of `out` came by the inbox.
+    post: Option<Post>,
     last_packet: Instant,
     /// When the packet began that is not complete.
     packet_began: Option<Instant>,
@@ -144,13 +146,17 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     verified_by: Arc<Material>,
     id: SessionId,
 ) {
+    // The canary must not fall silent because meters' memory is full.
+    let is_canary = who.as_ref().is_ok_and(|identity| identity.role == Role::Canary);
+    let pool = if is_canary { Pool::new(gate.limits.down_queue_bytes) } else { gate.pool.clone() };
     let mut session = Session {
         id,
         verified_by: Some(verified_by),
         machine: Machine::new(who, &gate.limits),
-        inbox: Arc::new(Inbox::new(gate.limits.down_queue)),
+        inbox: Arc::new(Inbox::new(&gate.limits, pool)),
         carry: Vec::new(),
         out: Vec::new(),
+        post: None,
         last_packet: Instant::now(),
         packet_began: None,
         slowed_until: None,
@@ -173,6 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Sends what waits.
     async fn flush(&mut self) -> Result<(), End> {
         let result = stream::write(&mut self.stream, &mut self.out, millis(self.gate.limits.write_ms)).await;
+        self.post = None;
         result.map_err(|error| if error.kind() == std::io::ErrorKind::TimedOut { End::WriteStalled } else { End::Lost })
     }
 

@@ -1,8 +1,5 @@
 //! From CONNACK to the end: waits for what happens next and deals with it.
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use wire::topic::Shard;
@@ -10,14 +7,14 @@ use wire::topic::Shard;
 use super::{End, Open, Session, Side};
 use crate::flow::Flow;
 use crate::gate::identity::Role;
-use crate::gate::inbox::{Cut, Way};
+use crate::gate::inbox::{Cut, Post};
 use crate::gate::stream;
 use crate::presence::Presence;
 use crate::router::Gone;
 
 /// What happens to a session.
 enum Action {
-    Order(Result<VecDeque<(Way, Bytes)>, Cut>),
+    Order(Result<Post, Cut>),
     Router(Result<(), Gone>),
     Read(std::io::Result<usize>),
     CaughtUp,
@@ -85,8 +82,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn apply(&mut self, action: Action, open: &mut Open) -> Result<(), End> {
         match action {
             Action::Order(Err(cut)) => Err(End::Cut(cut)),
-            Action::Order(Ok(messages)) => {
-                self.down(open, messages);
+            Action::Order(Ok(post)) => {
+                self.down(open, post);
                 Ok(())
             }
             Action::Router(result) => {
