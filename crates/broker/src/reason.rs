@@ -50,6 +50,8 @@ reasons! {
         Connections = "connections",
         /// No place for another handshake.
         Handshakes = "handshakes",
+        /// No place for another handshake from this address.
+        HandshakesPerAddress = "handshakes_per_address",
         /// No place for another connection of this identity.
         ConnectionsPerIdentity = "connections_per_identity",
         /// No place for another service or operator.

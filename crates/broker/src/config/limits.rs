@@ -18,6 +18,8 @@ pub struct Limits {
     pub clients: usize,
     /// TLS handshakes at a time.
     pub handshakes: usize,
+    /// TLS handshakes at a time from one address.
+    pub handshakes_per_address: usize,
     /// Time for a handshake.
     pub handshake_ms: u64,
     /// Time from the handshake to CONNECT.
@@ -83,6 +85,7 @@ impl Default for Limits {
             connections_per_identity: 4,
             clients: 64,
             handshakes: 1024,
+            handshakes_per_address: 512,
             handshake_ms: 5000,
             connect_ms: 5000,
             packet_ms: 30_000,
@@ -124,6 +127,7 @@ impl Limits {
         range("limits.connections_per_identity", count(self.connections_per_identity), 1, 1000)?;
         range("limits.clients", count(self.clients), 1, 1000)?;
         range("limits.handshakes", count(self.handshakes), 1, 1_000_000)?;
+        range("limits.handshakes_per_address", count(self.handshakes_per_address), 1, 1_000_000)?;
         range("limits.handshake_ms", self.handshake_ms, 1, 3_600_000)?;
         range("limits.connect_ms", self.connect_ms, 1, 3_600_000)?;
         range("limits.packet_ms", self.packet_ms, 1, 3_600_000)?;

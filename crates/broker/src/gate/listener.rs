@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::identity::{Identity, InvalidSubject};
+use super::places::Place;
 use super::table::SessionId;
 use super::tls::{self, Material};
 use super::{Gate, now, session};
@@ -48,8 +49,10 @@ fn admit(gate: &Arc<Gate>, socket: TcpStream, peer: SocketAddr, number: SessionI
     // A crowd that takes all places must not make the broker believe that it is dead.
     if !gate.canary.is_from(peer) {
         let Ok(place) = gate.connections.clone().try_acquire_owned() else { return gate.metrics.refused(Reason::Connections) };
-        let Ok(handshake) = gate.handshakes.clone().try_acquire_owned() else { return gate.metrics.refused(Reason::Handshakes) };
-        places = Some((Counted::new(gate.metrics.connections.clone(), place), handshake));
+        match gate.handshakes.take(peer.ip()) {
+            Ok(handshake) => places = Some((Counted::new(gate.metrics.connections.clone(), place), handshake)),
+            Err(reason) => return gate.metrics.refused(reason),
+        }
     }
     let gate = gate.clone();
     let tasks = gate.tasks.clone();
@@ -82,12 +85,7 @@ impl Drop for Counted {
     }
 }
 
-async fn shake_hands(
-    gate: &Gate,
-    material: &Material,
-    socket: TcpStream,
-    _handshake: Option<OwnedSemaphorePermit>,
-) -> Option<TlsStream<TcpStream>> {
+async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _handshake: Option<Place>) -> Option<TlsStream<TcpStream>> {
     // Packets are small and answers are waited for.
     let _ = socket.set_nodelay(true);
     let acceptor = TlsAcceptor::from(material.server.clone());

@@ -13,6 +13,7 @@ pub(crate) mod inbox;
 pub(crate) mod listener;
 pub mod machine;
 pub mod packet;
+pub(crate) mod places;
 pub(crate) mod rate;
 mod session;
 mod stream;
@@ -39,6 +40,7 @@ use crate::router::{Feed, Router, Taken};
 use crate::vitals::canary::Papers;
 use identity::Identity;
 use inbox::Pool;
+use places::Places;
 use rate::Takeover;
 use table::Table;
 
@@ -56,7 +58,7 @@ pub(crate) struct Gate {
     pub(crate) metrics: Arc<Metrics>,
     /// Places for connections and for handshakes.
     connections: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
+    handshakes: Arc<Places>,
     /// Stops everything; and everything that must have stopped.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -74,7 +76,7 @@ impl Gate {
             flow: Flow::new(limits.shard_lag),
             metrics,
             connections: Arc::new(Semaphore::new(limits.connections)),
-            handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            handshakes: Places::new(limits.handshakes, limits.handshakes_per_address),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use broker::config::Rate;
 use broker::{Presence, State};
 use pki::Role;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::support::{Client, House, Raw, connect_packet, down, eventually, publish_packet, up};
@@ -236,4 +237,27 @@ async fn last_values_are_bounded() {
         assert_eq!(operator.message().await.1, [b'x'; 10_000]);
     }
     operator.is_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_at_a_time_are_bounded_in_all_and_by_address() {
+    for (handshakes, handshakes_per_address, reason) in [(2, 10, "handshakes"), (10, 2, "handshakes_per_address")] {
+        let house = House::with(|config| {
+            config.limits.handshakes = handshakes;
+            config.limits.handshakes_per_address = handshakes_per_address;
+            config.limits.handshake_ms = 60_000;
+        })
+        .await;
+        let mut processor = house.processor("p1").await;
+        let address = house.broker.mqtts_addr();
+        let mut silent = vec![TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        let config = house.credentials("m1", Role::Meter);
+        assert!(Client::tls(address, config).await.is_err(), "a third handshake");
+        assert_eq!(house.refused(reason), 1);
+        // One gone, there is a place for an honest one; and who has a session doesn't need any.
+        processor.is_quiet().await;
+        drop(silent.pop());
+        eventually(|| house.refused("tls_connection_lost") >= 1, || house.broker.metrics()).await;
+        house.serves(&mut processor, "honest").await;
+    }
 }
