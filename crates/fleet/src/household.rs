@@ -45,6 +45,14 @@ const TYPICAL_LOOP_OHM: Range<f64> = 0.1..0.4;
 /// Restlessness of real supplies, in V/√s.
 const TYPICAL_WANDER: Range<f64> = 0.07..0.23;
 
+/// With pauses so much longer each program runs two days in five: 2,100 s of a run and 214,000 s of a pause, the means. An assumption: about
+/// so often does a household wash, or heat its oven.
+const PAUSE_EVERYDAY: f64 = 23.8;
+/// When people are up, in hours of the day.
+const AWAKE_EVERYDAY_H: (f64, f64) = (6.5, 23.0);
+/// A household begins at midnight.
+const DAY_S: f64 = 86_400.0;
+
 /// What differs between households besides chance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HouseholdConfig {
@@ -54,11 +62,16 @@ pub struct HouseholdConfig {
     pub supply_wander: f64,
     /// Deviation of its fast part, in V.
     pub flicker_v: f64,
+    /// How long its programs (cooking, a microwave meal, washing, its heating) pause, as a multiple of what they do in the reference
+    /// vectors: there each runs eight times a day, so that an hour holds every kind of event.
+    pub pause: f64,
+    /// From when to when what people switch on draws current, in hours of the day.
+    pub awake_h: (f64, f64),
 }
 
 impl Default for HouseholdConfig {
     fn default() -> Self {
-        Self { service_loop_ohm: 0.2, supply_wander: 0.1, flicker_v: 0.03 }
+        Self { service_loop_ohm: 0.2, supply_wander: 0.1, flicker_v: 0.03, pause: 1.0, awake_h: (0.0, 24.0) }
     }
 }
 
@@ -72,6 +85,11 @@ impl HouseholdConfig {
             supply_wander: random.random_range(TYPICAL_WANDER),
             ..Self::default()
         }
+    }
+
+    /// The same, but people live in it: they sleep at night, and cook and wash no more often than people do.
+    pub fn everyday(seed: u64) -> Self {
+        Self { pause: PAUSE_EVERYDAY, awake_h: AWAKE_EVERYDAY_H, ..Self::typical(seed) }
     }
 }
 
@@ -154,6 +172,7 @@ pub struct Household {
     programs: [Program; PROGRAMS],
     energy_wh: f64,
     switched_w: f64,
+    time_s: f64,
 }
 
 impl Household {
@@ -161,7 +180,7 @@ impl Household {
     pub fn new(seed: u64, config: &HouseholdConfig) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let appliances = APPLIANCES.map(|plate| Appliance::new(plate, &mut random));
-        let programs = core::array::from_fn(|_| Program::new(&mut random));
+        let programs = core::array::from_fn(|_| Program::new(&mut random, config.pause));
         Self {
             config: *config,
             random,
@@ -175,6 +194,7 @@ impl Household {
             programs,
             energy_wh: 0.0,
             switched_w: 0.0,
+            time_s: 0.0,
         }
     }
 
@@ -187,6 +207,9 @@ impl Household {
 
     fn step(&mut self) -> Moment {
         let supply = self.supply();
+        let hour = self.time_s % DAY_S / 3600.0;
+        let awake = hour >= self.config.awake_h.0 && hour < self.config.awake_h.1;
+        self.time_s += STEP_S;
         for program in &mut self.programs {
             program.step(&mut self.random);
         }
@@ -195,7 +218,7 @@ impl Household {
         let mut non_active_current = BASE_VAR / self.voltage;
         for appliance in &mut self.appliances {
             let drew = appliance.draws();
-            let (active, non_active) = appliance.step(&mut self.random, &self.programs, self.voltage);
+            let (active, non_active) = appliance.step(&mut self.random, &self.programs, awake, self.voltage);
             if appliance.draws() != drew {
                 self.switched_w = self.switched_w.max(appliance.plate_w());
             }

@@ -1,6 +1,8 @@
 //! Days of sound meters: what the filter gains, and what it says although there is nothing to say. Accuracy, consistency and false alarms
 //! are figures of the same days.
 
+use std::collections::VecDeque;
+
 use estimator::Estimate;
 use fleet::household::{HouseholdConfig, Truth};
 use fleet::meter::{Meter, Second};
@@ -20,6 +22,15 @@ pub const BAD: Flags = Flags::BAD_VOLTAGE
     .union(Flags::REJECTED)
     .union(Flags::POWER_FACTOR)
     .union(Flags::STUCK);
+
+/// Verdicts that last, and how they are called in figures.
+pub const WATCHED: [(&str, Flags); 5] = [
+    ("stuck", Flags::STUCK),
+    ("replay", Flags::REPLAY),
+    ("noise", Flags::NOISE),
+    ("loop resistance", Flags::LOOP_RESISTANCE),
+    ("restarted", Flags::RESTARTED),
+];
 
 /// An appliance of this power is a step that a filter must see, in W.
 const APPLIANCE_W: f64 = 50.0;
@@ -41,8 +52,8 @@ pub struct Day {
     pub false_steps: f64,
     /// Switched appliances, and those of them that got a step verdict.
     pub switched: (f64, f64),
-    /// Samples with each flag.
-    pub flagged: [f64; 16],
+    /// How often each of the watched verdicts came up.
+    pub alarms: [f64; WATCHED.len()],
 }
 
 impl Day {
@@ -78,9 +89,6 @@ impl Day {
         if estimate.flags.contains(Flags::STEP) && switched_w == 0.0 {
             self.false_steps += 1.0;
         }
-        for (bit, count) in self.flagged.iter_mut().enumerate() {
-            *count += f64::from(estimate.flags.bits() >> bit & 1);
-        }
     }
 }
 
@@ -96,17 +104,23 @@ pub fn days(what: &str, seed: u64, count: u64, household: impl Fn(u64) -> Househ
 fn day(kind: Kind, seed: u64, household: &HouseholdConfig) -> Day {
     let mut day = Day { kind: kind.name, ..Day::default() };
     // A switch shows in the second it happens in and in the next; a lagging sensor shows it up to two seconds later.
-    let mut recent = [0.0; 3];
+    let shows_s = if kind.profile.refresh_ms > 1000 { 3 } else { 2 };
+    let mut recent = VecDeque::from(vec![0.0; shows_s]);
     let mut pending = false;
+    let mut before = Flags::empty();
     let meter = Meter::new(seed, household, kind.profile);
     for (second, estimate) in Watch::new(meter, kind.noise).take(DAY_S) {
         let (Second { reply, truth, physics, .. }, Some(estimate)) = (&second, estimate) else { continue };
         let Some(sample) = &reply.sample else { continue };
         day.compare(truth, sample, &estimate);
-        recent.rotate_right(1);
-        recent[0] = physics.switched_w;
-        let switched_w = recent.into_iter().fold(0.0, f64::max);
+        recent.pop_front();
+        recent.push_back(physics.switched_w);
+        let switched_w = recent.iter().copied().fold(0.0, f64::max);
         day.judge(&estimate, switched_w);
+        let appeared = estimate.flags.difference(std::mem::replace(&mut before, estimate.flags));
+        for (count, (_, flag)) in day.alarms.iter_mut().zip(WATCHED) {
+            *count += f64::from(u8::from(appeared.contains(flag)));
+        }
         // A switch counts as seen if a step verdict comes while it is recent.
         if physics.switched_w >= APPLIANCE_W && !pending {
             day.switched.0 += 1.0;

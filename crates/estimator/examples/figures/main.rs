@@ -10,9 +10,13 @@
 mod accuracy;
 mod clean;
 mod consistency;
+mod detection;
 mod energy;
 mod figure;
+mod hostile;
 mod parity;
+mod reference;
+mod report;
 mod run;
 #[path = "../../tests/vectors/mod.rs"]
 mod vectors;
@@ -50,21 +54,36 @@ enum Group {
     Accuracy,
     Consistency,
     Energy,
+    Sound,
+    Spikes,
+    Delays,
+    Hostile,
+    Report,
+    Reference,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let figures = measure(&arguments);
-    if let Err(error) = print(&figures, arguments.json) {
-        eprintln!("figures: {error:#}");
-        return ExitCode::FAILURE;
+    match run(&arguments) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("figures: {error:#}");
+            ExitCode::FAILURE
+        }
     }
-    let missed = figures.iter().filter(|figure| !figure.is_ok()).count();
-    eprintln!("{} figures, seed {}, {missed} missed", figures.len(), arguments.seed);
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn measure(arguments: &Arguments) -> Vec<Figure> {
+/// Measures, prints, and tells how many targets were missed.
+fn run(arguments: &Arguments) -> anyhow::Result<usize> {
+    let figures = measure(arguments)?;
+    print(&figures, arguments.json)?;
+    let missed = figures.iter().filter(|figure| !figure.is_ok()).count();
+    eprintln!("{} figures, seed {}, {missed} missed", figures.len(), arguments.seed);
+    Ok(missed)
+}
+
+fn measure(arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
     let wanted = |group| arguments.only.is_empty() || arguments.only.contains(&group);
     let seed = arguments.seed;
     let mut figures = Vec::new();
@@ -74,7 +93,7 @@ fn measure(arguments: &Arguments) -> Vec<Figure> {
     let any_of = |groups: &[Group]| groups.iter().copied().any(wanted);
     let days = any_of(&[Group::Accuracy, Group::Consistency])
         .then(|| clean::days("days of the vectors' household", seed, accuracy::OTHERS + 1, |_| HouseholdConfig::default()));
-    let street = any_of(&[Group::Accuracy]).then(|| clean::days("days of a street", seed, STREET, HouseholdConfig::typical));
+    let street = any_of(&[Group::Accuracy, Group::Sound]).then(|| clean::days("days of a street", seed, STREET, HouseholdConfig::typical));
     let (days, street) = (days.unwrap_or_default(), street.unwrap_or_default());
     if wanted(Group::Accuracy) {
         figures.extend(accuracy::figures(&days, &street));
@@ -85,7 +104,25 @@ fn measure(arguments: &Arguments) -> Vec<Figure> {
     if wanted(Group::Energy) {
         figures.extend(energy::figures(seed));
     }
-    figures
+    if wanted(Group::Sound) {
+        figures.extend(detection::false_alarms::figures(&street));
+    }
+    if wanted(Group::Spikes) {
+        figures.extend(detection::spikes::figures(seed));
+    }
+    if wanted(Group::Delays) {
+        figures.extend(detection::delays::figures(seed));
+    }
+    if wanted(Group::Hostile) {
+        figures.extend(hostile::figures(seed));
+    }
+    if wanted(Group::Report) {
+        figures.extend(report::figures(seed)?);
+    }
+    if wanted(Group::Reference) {
+        figures.extend(reference::figures(seed));
+    }
+    Ok(figures)
 }
 
 fn print(figures: &[Figure], json: bool) -> anyhow::Result<()> {

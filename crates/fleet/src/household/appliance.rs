@@ -38,26 +38,28 @@ pub struct Plate {
     /// Multiple of the power right after switching on.
     inrush: f64,
     wander: f64,
-    /// Switches only while all of these programs run.
+    /// Draws only while all of these programs run.
     programs: &'static [usize],
+    /// Draws only while people are up.
+    by_people: bool,
 }
 
 const fn plate(watts: f64, power_factor: f64, draws: Draws, on_s: (f64, f64), off_s: (f64, f64)) -> Plate {
-    Plate { watts, power_factor, draws, on_s, off_s, inrush: 1.0, wander: 0.0, programs: &[] }
+    Plate { watts, power_factor, draws, on_s, off_s, inrush: 1.0, wander: 0.0, programs: &[], by_people: false }
 }
 
 pub const APPLIANCES: [Plate; 9] = [
     // Fridge, kettle, oven element on its thermostat, microwave.
     Plate { inrush: 6.0, wander: 0.004, ..plate(110.0, 0.72, Draws::Current, (600.0, 900.0), (900.0, 1500.0)) },
-    plate(2000.0, 1.0, Draws::Resistance, (100.0, 200.0), (2400.0, 9000.0)),
-    Plate { programs: &[0], ..plate(2200.0, 1.0, Draws::Resistance, (20.0, 40.0), (25.0, 70.0)) },
-    Plate { inrush: 1.4, wander: 0.01, programs: &[1], ..plate(1150.0, 0.97, Draws::Current, (10.0, 30.0), (10.0, 30.0)) },
+    Plate { by_people: true, ..plate(2000.0, 1.0, Draws::Resistance, (100.0, 200.0), (2400.0, 9000.0)) },
+    Plate { by_people: true, programs: &[0], ..plate(2200.0, 1.0, Draws::Resistance, (20.0, 40.0), (25.0, 70.0)) },
+    Plate { by_people: true, inrush: 1.4, wander: 0.01, programs: &[1], ..plate(1150.0, 0.97, Draws::Current, (10.0, 30.0), (10.0, 30.0)) },
     // LED lights, television and computer.
-    plate(60.0, 0.92, Draws::Power, (3600.0, 9000.0), (5000.0, 15_000.0)),
-    Plate { inrush: 2.0, wander: 0.03, ..plate(95.0, 0.62, Draws::Power, (1800.0, 7200.0), (3000.0, 10_000.0)) },
+    Plate { by_people: true, ..plate(60.0, 0.92, Draws::Power, (3600.0, 9000.0), (5000.0, 15_000.0)) },
+    Plate { by_people: true, inrush: 2.0, wander: 0.03, ..plate(95.0, 0.62, Draws::Power, (1800.0, 7200.0), (3000.0, 10_000.0)) },
     // Washing machine: motor and heater.
-    Plate { inrush: 3.0, wander: 0.05, programs: &[2], ..plate(280.0, 0.60, Draws::Current, (8.0, 20.0), (5.0, 12.0)) },
-    Plate { programs: &[2, 3], ..plate(1950.0, 1.0, Draws::Resistance, (300.0, 900.0), (600.0, 1500.0)) },
+    Plate { by_people: true, inrush: 3.0, wander: 0.05, programs: &[2], ..plate(280.0, 0.60, Draws::Current, (8.0, 20.0), (5.0, 12.0)) },
+    Plate { by_people: true, programs: &[2, 3], ..plate(1950.0, 1.0, Draws::Resistance, (300.0, 900.0), (600.0, 1500.0)) },
     // Water pump or the compressor of an air conditioner.
     Plate { inrush: 5.0, wander: 0.004, ..plate(750.0, 0.85, Draws::Current, (300.0, 1200.0), (2000.0, 6000.0)) },
 ];
@@ -78,12 +80,15 @@ pub struct Appliance {
 pub struct Program {
     runs: bool,
     left_s: f64,
+    pause: f64,
 }
 
 impl Program {
-    /// Pauses at first.
-    pub fn new(random: &mut ChaCha8Rng) -> Self {
-        Self { runs: false, left_s: between(random, PROGRAM_FIRST_S) }
+    /// Pauses at first. All pauses are `pause` times as long as usual.
+    pub fn new(random: &mut ChaCha8Rng, pause: f64) -> Self {
+        // Where pauses are long, a household begins anywhere in one.
+        let first = if pause > 1.0 { (0.0, pause * PROGRAM_PAUSES_S.1) } else { PROGRAM_FIRST_S };
+        Self { runs: false, left_s: between(random, first), pause }
     }
 
     /// One step of the physics.
@@ -91,7 +96,7 @@ impl Program {
         self.left_s -= STEP_S;
         if self.left_s <= 0.0 {
             self.runs = !self.runs;
-            self.left_s = between(random, if self.runs { PROGRAM_RUNS_S } else { PROGRAM_PAUSES_S });
+            self.left_s = if self.runs { between(random, PROGRAM_RUNS_S) } else { self.pause * between(random, PROGRAM_PAUSES_S) };
         }
     }
 }
@@ -114,7 +119,7 @@ impl Appliance {
     }
 
     /// Active and non-active current at `voltage`.
-    pub fn step(&mut self, random: &mut ChaCha8Rng, programs: &[Program; PROGRAMS], voltage: f64) -> (f64, f64) {
+    pub fn step(&mut self, random: &mut ChaCha8Rng, programs: &[Program; PROGRAMS], awake: bool, voltage: f64) -> (f64, f64) {
         let plate = self.plate;
         self.left_s -= STEP_S;
         if self.left_s <= 0.0 {
@@ -125,7 +130,7 @@ impl Appliance {
             }
         }
         let gated = plate.programs.iter().any(|program| programs.get(*program).is_some_and(|program| !program.runs));
-        self.draws = self.on && !gated;
+        self.draws = self.on && !gated && (awake || !plate.by_people);
         if !self.draws {
             return (0.0, 0.0);
         }
