@@ -24,7 +24,8 @@ pub struct State {
     pub since_ms: UnixMillis,
     /// When this was so, milliseconds since 1970 UTC.
     pub at_ms: UnixMillis,
-    /// `connected`, or why the session ended: `disconnected`, `connection_lost`, `keep_alive`, `revoked`, …
+    /// `connected`; `contested`, when it replaced another one and such takeovers are more frequent than the limit; or why the session
+    /// ended: `disconnected`, `connection_lost`, `keep_alive`, `revoked`, …
     pub why: String,
 }
 
