@@ -8,7 +8,7 @@ use measure::WattHours;
 
 use crate::Real;
 use crate::filter::{Belief, STATES, Scalar};
-use crate::load::{ACTIVE, ENERGY, GAP_S, LOOP, SUPPLY};
+use crate::load::{ACTIVE, BEHIND_LOOP, BUT_FREQUENCY, ENERGY, GAP_S, LOOP, SUPPLY};
 
 /// Seconds in an hour: power integrates in W s, energy counts in Wh.
 const HOUR_S: f64 = 3600.0;
@@ -82,7 +82,7 @@ impl<F: Real> Ledger<F> {
         gradient[SUPPLY] = active * hours;
         gradient[ACTIVE] = (supply - F::of(2.0) * loop_ohm * active) * hours;
         gradient[LOOP] = -(active * active) * hours;
-        belief.integrate(ENERGY, &gradient);
+        belief.integrate::<BEHIND_LOOP>(ENERGY, &gradient);
         let increment = mean_power * hours;
         belief.mean[ENERGY] += increment;
         let rounding = F::of(INTEGRATION_RELATIVE) * increment;
@@ -116,14 +116,14 @@ impl<F: Real> Ledger<F> {
         let register = F::from_count(self.register_wh - self.anchor_wh);
         let innovation = register + width * F::of(0.5) - belief.mean[ENERGY];
         let variance = width * width / F::of(12.0) + F::of(TICK_DEVIATION_WH * TICK_DEVIATION_WH);
-        let total = belief.covariance[ENERGY][ENERGY] + variance;
+        let total = belief.covariance[(ENERGY, ENERGY)] + variance;
         let contradicted = innovation * innovation > F::of(ANCHOR_DEVIATIONS * ANCHOR_DEVIATIONS) * total;
         if contradicted {
             belief.add_variance(ENERGY, innovation * innovation);
         }
         let mut row = [F::ZERO; STATES];
         row[ENERGY] = F::ONE;
-        belief.update(&[Some(Scalar { row, innovation, variance })]);
+        belief.sequence().absorb::<{ 1 << ENERGY }, BUT_FREQUENCY>(&Scalar { row, innovation, variance });
         self.carry(belief);
         contradicted
     }

@@ -4,9 +4,9 @@ use measure::Flags;
 
 use crate::Real;
 use crate::energy::{Ledger, VARIANCE_UNTICKED};
-use crate::filter::{Belief, Scalar, dot};
+use crate::filter::{ALL, Belief, Scalar, dot};
 use crate::gate::{self, Verdict};
-use crate::load::{self, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, P, RMS, SensorNoise, V};
+use crate::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, P, RMS, SensorNoise, V};
 use crate::monitor::{self, Repetition};
 use crate::real::{exp, sqrt};
 use crate::sample::{Config, Estimate, Sample};
@@ -119,7 +119,7 @@ impl<F: Real> Track<F> {
         let noise = noise.variances(z);
         let prior = self.belief;
         let sample = load::linearise(&prior, z, &noise);
-        let nis = self.belief.update(&sample.map(Some));
+        let nis = load::update(&mut self.belief, &sample, None);
         let checksum = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
         let mut verdicts = Flags::empty();
         if nis[V] + nis[I] + nis[P] + nis[HZ] > F::of(gate::NIS_MAX) {
@@ -154,7 +154,8 @@ impl<F: Real> Track<F> {
         }
         if self.disputes >= DISPUTES_MAX {
             self.restart(z);
-            self.belief.update(&load::linearise(&self.belief, z, noise).map(Some));
+            let sample = load::linearise(&self.belief, z, noise);
+            load::update(&mut self.belief, &sample, None);
             return flags | Flags::RESTARTED;
         }
         if !verdict.reject {
@@ -167,7 +168,7 @@ impl<F: Real> Track<F> {
     fn learn(&mut self, verdict: &Verdict, z: &[F; CHANNELS], noise: &[F; CHANNELS], sample: &[Scalar<F>; CHANNELS]) {
         verdict.widen(&mut self.belief);
         let prior = self.belief;
-        self.belief.update(&without(sample, verdict.bad));
+        load::update(&mut self.belief, sample, verdict.bad);
         if verdict.step || verdict.shift {
             self.relinearise(&prior, z, noise, verdict.bad);
         }
@@ -180,25 +181,27 @@ impl<F: Real> Track<F> {
             let moved = core::array::from_fn(|i| self.belief.mean[i] - prior.mean[i]);
             let mut sample = load::linearise(&self.belief, z, noise);
             for scalar in &mut sample {
-                scalar.innovation += dot(&scalar.row, &moved);
+                scalar.innovation += dot::<ALL, F>(&scalar.row, &moved);
             }
             self.belief = *prior;
-            self.belief.update(&without(&sample, bad));
+            load::update(&mut self.belief, &sample, bad);
         }
     }
 
     /// Starts anew from a sample; what is known of the slow states stays, the loop's resistance less certain than before.
     fn restart(&mut self, z: &[F; CHANNELS]) {
-        let loop_variance = self.belief.covariance[LOOP][LOOP] + F::of(0.01);
-        let energy = (self.belief.mean[ENERGY], self.belief.covariance[ENERGY][ENERGY]);
+        let loop_variance = self.belief.covariance[(LOOP, LOOP)] + F::of(0.01);
+        let energy = (self.belief.mean[ENERGY], self.belief.covariance[(ENERGY, ENERGY)]);
         self.belief = load::starting_at(z, (self.belief.mean[LOOP], loop_variance), energy);
         self.disputes = 0;
     }
 
     /// Matches the currents' process noise to how much I and P surprise.
     fn adapt(&mut self, prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) {
-        let surprise = |scalar: &Scalar<F>| scalar.innovation * scalar.innovation / (prior.variance_along(&scalar.row) + scalar.variance);
-        let mean = F::of(0.5) * (surprise(&sample[I]) + surprise(&sample[P]));
+        let surprise = |scalar: &Scalar<F>, expected: F| scalar.innovation * scalar.innovation / (expected + scalar.variance);
+        let current = surprise(&sample[I], prior.covariance[(RMS, RMS)]);
+        let power = surprise(&sample[P], prior.variance_along::<BEHIND_LOOP>(&sample[P].row));
+        let mean = F::of(0.5) * (current + power);
         let excess = mean.lesser(F::of(RESTLESSNESS_SURPRISE_MAX)) - F::of(RESTLESSNESS_AIM);
         let (least, most) = RESTLESSNESS;
         self.restlessness = (self.restlessness * exp(F::of(RESTLESSNESS_GAIN) * excess)).within(F::of(least), F::of(most));
@@ -229,11 +232,11 @@ impl<F: Real> Track<F> {
             power_factor: (active_power / apparent.greater(F::of(1e-6))).within(-F::ONE, F::ONE),
             frequency,
             energy: self.ledger.energy(&self.belief),
-            voltage_variance: self.belief.variance_along(&rows[V]),
-            current_variance: covariance[RMS][RMS],
-            active_power_variance: self.belief.variance_along(&rows[P]),
-            frequency_variance: covariance[FREQUENCY][FREQUENCY],
-            energy_variance: covariance[ENERGY][ENERGY],
+            voltage_variance: self.belief.variance_along::<BEHIND_LOOP>(&rows[V]),
+            current_variance: covariance[(RMS, RMS)],
+            active_power_variance: self.belief.variance_along::<BEHIND_LOOP>(&rows[P]),
+            frequency_variance: covariance[(FREQUENCY, FREQUENCY)],
+            energy_variance: covariance[(ENERGY, ENERGY)],
             nis: outcome.nis[V] + outcome.nis[I] + outcome.nis[P],
             nis_frequency: outcome.nis[HZ],
             flags: outcome.flags,
@@ -246,11 +249,6 @@ impl<F: Real> Outcome<F> {
     fn unseen(flags: Flags) -> Self {
         Self { flags, nis: [F::ZERO; CHANNELS] }
     }
-}
-
-/// A sample without its bad channel.
-fn without<F: Real>(sample: &[Scalar<F>; CHANNELS], bad: Option<usize>) -> [Option<Scalar<F>>; CHANNELS] {
-    core::array::from_fn(|channel| (bad != Some(channel)).then_some(sample[channel]))
 }
 
 fn flags_of(verdict: &Verdict) -> Flags {

@@ -5,8 +5,8 @@
 //! `νᵀ S⁻¹ ν + ln|S| - 2 ln prior`.
 
 use crate::Real;
-use crate::filter::{Belief, STATES, Scalar, dot};
-use crate::load::{self, CHANNELS};
+use crate::filter::{Belief, Scalar, dot};
+use crate::load::{self, CHANNELS, HZ, I, P, SUPPORT, V};
 use crate::real::ln;
 
 /// 99.9 % of the samples of a healthy filter stay below: chi-square with four degrees of freedom.
@@ -103,13 +103,22 @@ impl<F: Real> Best<F> {
 
 /// `H P Hᵀ + R`.
 fn innovation_covariance<F: Real>(belief: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) -> [[F; CHANNELS]; CHANNELS] {
-    let shadows: [[F; STATES]; CHANNELS] = core::array::from_fn(|i| belief.along(&sample[i].row));
-    core::array::from_fn(|i| {
-        core::array::from_fn(|j| {
-            let noise = if i == j { sample[i].variance } else { F::ZERO };
-            dot(&shadows[j], &sample[i].row) + noise
-        })
-    })
+    let voltage = belief.along::<{ SUPPORT[V] }>(&sample[V].row);
+    let current = belief.along::<{ SUPPORT[I] }>(&sample[I].row);
+    let power = belief.along::<{ SUPPORT[P] }>(&sample[P].row);
+    let frequency = belief.along::<{ SUPPORT[HZ] }>(&sample[HZ].row);
+    let mut s = [voltage, current, power, frequency].map(|shadow| {
+        [
+            dot::<{ SUPPORT[V] }, F>(&shadow, &sample[V].row),
+            dot::<{ SUPPORT[I] }, F>(&shadow, &sample[I].row),
+            dot::<{ SUPPORT[P] }, F>(&shadow, &sample[P].row),
+            dot::<{ SUPPORT[HZ] }, F>(&shadow, &sample[HZ].row),
+        ]
+    });
+    for i in 0..CHANNELS {
+        s[i][i] += sample[i].variance;
+    }
+    s
 }
 
 /// `νᵀ S⁻¹ ν + ln|S| - 2 ln prior` by the decomposition `S = L D Lᵀ`; `bad` channels have the variance of bad data added.
@@ -128,12 +137,13 @@ fn score<F: Real>(covariance: &[[F; CHANNELS]; CHANNELS], sample: &[Scalar<F>; C
             return F::of(UNTENABLE);
         }
         determinant = determinant * pivot;
-        nis += residual[k] * residual[k] / pivot;
+        let inverse = F::ONE / pivot;
+        nis += residual[k] * residual[k] * inverse;
         for i in k + 1..CHANNELS {
-            let factor = s[i][k] / pivot;
+            let factor = s[i][k] * inverse;
             residual[i] -= factor * residual[k];
-            for j in k + 1..CHANNELS {
-                s[i][j] -= factor * s[k][j];
+            for j in k + 1..=i {
+                s[i][j] -= factor * s[j][k];
             }
         }
     }

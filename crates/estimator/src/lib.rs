@@ -6,6 +6,7 @@
 //!
 //! The rooms, from the bottom:
 //! - [`real`]: `f32` and `f64` by one trait, and the elementary functions the model needs;
+//! - [`symmetric`]: a symmetric matrix, stored once;
 //! - [`filter`]: mean and covariance, predict, sequential update in Joseph form; knows nothing about electricity;
 //! - [`load`]: the household model, what the filter is told about physics and sensors;
 //! - [`gate`]: which explanation a surprising sample gets (a switched load, a shifted supply, bad data);
@@ -32,6 +33,7 @@ pub mod load;
 pub mod monitor;
 pub mod real;
 pub mod sample;
+pub mod symmetric;
 
 pub use energy::Energy;
 pub use estimator::Estimator;

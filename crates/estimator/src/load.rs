@@ -13,7 +13,7 @@
 //! The linear part is discretised exactly; the intensity qI is held over an interval (it changes by less than 1 % a second).
 
 use crate::Real;
-use crate::filter::{Belief, STATES, Scalar};
+use crate::filter::{ALL, Belief, STATES, Scalar, Support};
 use crate::real::{one_minus_exp, sqrt};
 
 /// Index of the voltage behind the service loop, in V.
@@ -39,6 +39,13 @@ pub const I: usize = 1;
 pub const P: usize = 2;
 /// Channel of the frequency.
 pub const HZ: usize = 3;
+
+/// States that each channel depends on.
+pub const SUPPORT: [Support; CHANNELS] = [BEHIND_LOOP, 1 << RMS, BEHIND_LOOP, 1 << FREQUENCY];
+/// States that the voltage and the power behind the service loop depend on.
+pub const BEHIND_LOOP: Support = 1 << SUPPLY | 1 << ACTIVE | 1 << LOOP;
+/// Nothing in the model couples the frequency with another state: they stay uncorrelated, and learn nothing from each other.
+pub const BUT_FREQUENCY: Support = ALL & !(1 << FREQUENCY);
 
 /// Time that the supply takes to return to its mean, in s.
 const SUPPLY_TIME_S: f64 = 900.0;
@@ -183,6 +190,26 @@ pub fn linearise<F: Real>(belief: &Belief<F>, z: &[F; CHANNELS], noise: &[F; CHA
     let rows = jacobian(&belief.mean);
     let expected = expected(&belief.mean);
     core::array::from_fn(|i| Scalar { row: rows[i], innovation: z[i] - expected[i], variance: noise[i] })
+}
+
+/// Updates with the measurement `sample` but for channel `without`. Returns each channel's share of the normalised innovation squared.
+#[inline(always)]
+pub fn update<F: Real>(belief: &mut Belief<F>, sample: &[Scalar<F>; CHANNELS], without: Option<usize>) -> [F; CHANNELS] {
+    let mut sequence = belief.sequence();
+    let mut nis = [F::ZERO; CHANNELS];
+    if without != Some(V) {
+        nis[V] = sequence.absorb::<{ SUPPORT[V] }, BUT_FREQUENCY>(&sample[V]);
+    }
+    if without != Some(I) {
+        nis[I] = sequence.absorb::<{ SUPPORT[I] }, BUT_FREQUENCY>(&sample[I]);
+    }
+    if without != Some(P) {
+        nis[P] = sequence.absorb::<{ SUPPORT[P] }, BUT_FREQUENCY>(&sample[P]);
+    }
+    if without != Some(HZ) {
+        nis[HZ] = sequence.absorb::<{ SUPPORT[HZ] }, { SUPPORT[HZ] }>(&sample[HZ]);
+    }
+    nis
 }
 
 /// Makes room for a switched load: in both currents, correlated through the power factors of typical loads.

@@ -37,6 +37,10 @@ pub trait Real:
     const LN2_LOW: Self;
     /// Some roundings, relative to one.
     const MARGIN: Self;
+    /// Coefficients of the exponential's series that count at this precision.
+    const EXPONENTIAL_TERMS: usize;
+    /// Newton's steps from the guess of a root to one unit in the last place, less Heron's.
+    const ROOT_STEPS: usize;
     /// Smallest normal number.
     const NORMAL_MIN: Self;
 
@@ -48,6 +52,8 @@ pub trait Real:
     fn from_count(count: i64) -> Self;
     /// Towards zero; the limits beyond them, 0 for NaN.
     fn to_count(self) -> i64;
+    /// Without its sign.
+    fn magnitude(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
     /// For a normal positive number: `m` in `[1, 2)` and `e` with `self = m 2^e`.
@@ -71,21 +77,18 @@ pub trait Real:
     fn within(self, low: Self, high: Self) -> Self {
         self.greater(low).lesser(high)
     }
-
-    /// Without its sign.
-    fn magnitude(self) -> Self {
-        if self < Self::ZERO { -self } else { self }
-    }
 }
 
 macro_rules! real {
-    ($float:ident, $bits:ident, $ln2_high:literal, $ln2_low:literal, $root_magic:literal) => {
+    ($float:ident, $bits:ident, $ln2_high:literal, $ln2_low:literal, $root_magic:literal, $exponential_terms:literal, $root_steps:literal) => {
         impl Real for $float {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const LN2_HIGH: Self = $ln2_high;
             const LN2_LOW: Self = $ln2_low;
             const MARGIN: Self = 8.0 * $float::EPSILON;
+            const EXPONENTIAL_TERMS: usize = $exponential_terms;
+            const ROOT_STEPS: usize = $root_steps;
             const NORMAL_MIN: Self = $float::MIN_POSITIVE;
 
             #[inline(always)]
@@ -106,6 +109,11 @@ macro_rules! real {
             #[inline(always)]
             fn to_count(self) -> i64 {
                 self as i64
+            }
+
+            #[inline(always)]
+            fn magnitude(self) -> Self {
+                <$float>::abs(self)
             }
 
             #[inline(always)]
@@ -140,8 +148,8 @@ macro_rules! real {
 
 // ln 2 as in fdlibm: the upper parts have 12 and 32 trailing zero bits, enough for every exponent.
 // The root's constants: the exponent halves and changes sign, the mantissa is off by at most 3.5 %.
-real!(f32, u32, 0.693_359_4, -2.121_944_4e-4, 0x5f37_5a86);
-real!(f64, u64, 6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10, 0x5fe6_eb50_c7b5_37a9);
+real!(f32, u32, 0.693_359_4, -2.121_944_4e-4, 0x5f37_5a86, 8, 2);
+real!(f64, u64, 6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10, 0x5fe6_eb50_c7b5_37a9, 14, 3);
 
 /// Square root within one unit in the last place; 0 for anything below the smallest normal number and for NaN.
 ///
@@ -156,7 +164,7 @@ pub fn sqrt<F: Real>(x: F) -> F {
     }
     let half = F::of(0.5);
     let mut r = x.reciprocal_root_guess();
-    for _ in 0..4 {
+    for _ in 0..F::ROOT_STEPS {
         r = r * (F::of(1.5) - half * (x * r) * r);
     }
     let root = x * r;
@@ -181,13 +189,22 @@ const EXPONENTIAL: [f64; 14] = [
     1.0,
 ];
 
+/// Up to here an exponential needs no other exponent.
+const NEAR_ZERO: f64 = 0.34;
+
 /// `exp(x) - 1` for `|x| <= 0.35`, the remainder of the series below 1e-18 of the value.
+#[inline(always)]
 fn exp_minus_one_near_zero<F: Real>(x: F) -> F {
-    let mut sum = F::ZERO;
-    for coefficient in EXPONENTIAL {
-        sum = sum * x + F::of(coefficient);
+    // Even and odd powers apart: two chains of half the length.
+    let square = x * x;
+    let (mut even, mut odd) = (F::ZERO, F::ZERO);
+    for n in (0..EXPONENTIAL.len()).step_by(2) {
+        if n + F::EXPONENTIAL_TERMS >= EXPONENTIAL.len() {
+            odd = odd * square + F::of(EXPONENTIAL[n]);
+            even = even * square + F::of(EXPONENTIAL[n + 1]);
+        }
     }
-    sum * x
+    (odd * x + even) * x
 }
 
 /// `exp(x)` for `x <= 700`, relative error below 1e-15 in `f64`; 0 where it would be subnormal and for NaN.
@@ -195,6 +212,9 @@ pub fn exp<F: Real>(x: F) -> F {
     let in_domain = x > F::of(-1e4);
     if !in_domain {
         return F::ZERO;
+    }
+    if x.magnitude() <= F::of(NEAR_ZERO) {
+        return F::ONE + exp_minus_one_near_zero(x);
     }
     let turns = x.lesser(F::of(1e4)) * F::of(core::f64::consts::LOG2_E);
     let rounding = if turns < F::ZERO { F::of(-0.5) } else { F::of(0.5) };

@@ -60,7 +60,7 @@ fn narrowed<F: Real>(sample: &Sample<f64>) -> Sample<F> {
 
 fn assert_sound<F: Real>(belief: &Belief<F>) -> Result<(), TestCaseError> {
     prop_assert!(belief.mean.iter().all(|state| state.is_finite()), "{belief:?}");
-    let p = SMatrix::<f64, STATES, STATES>::from_fn(|i, j| belief.covariance[i][j].to_f64());
+    let p = SMatrix::<f64, STATES, STATES>::from_fn(|i, j| belief.covariance[(i, j)].to_f64());
     prop_assert!(p == p.transpose(), "not symmetric: {p}");
     // Scaled to ones on the diagonal: the units differ by orders of magnitude, definiteness does not depend on them.
     let correlation = SMatrix::<f64, STATES, STATES>::from_fn(|i, j| p[(i, j)] / (p[(i, i)] * p[(j, j)]).sqrt());

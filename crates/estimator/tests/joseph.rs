@@ -2,7 +2,9 @@
 
 #![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, reason = "a test on vectors of fixed dimension")]
 
-use estimator::filter::{Belief, STATES, Scalar};
+use estimator::filter::{ALL, Belief, STATES, Scalar};
+use estimator::load;
+use estimator::symmetric::Symmetric;
 use nalgebra::{SMatrix, SVector};
 use proptest::prelude::*;
 
@@ -23,7 +25,7 @@ fn joint(belief: &Belief<f64>, sample: &[Scalar<f64>; MEASUREMENTS]) -> (SVector
 }
 
 fn square(belief: &Belief<f64>) -> Square {
-    Square::from_fn(|i, j| belief.covariance[i][j])
+    Square::from_fn(|i, j| belief.covariance[(i, j)])
 }
 
 fn vector() -> impl Strategy<Value = [f64; STATES]> {
@@ -35,7 +37,7 @@ fn belief() -> impl Strategy<Value = Belief<f64>> {
     (vector(), prop::array::uniform6(vector())).prop_map(|(mean, rows)| {
         let a = Square::from_fn(|i, j| rows[i][j]);
         let p = a * a.transpose() + Square::identity() * 0.01;
-        Belief { mean, covariance: core::array::from_fn(|i| core::array::from_fn(|j| p[(i, j)])) }
+        Belief { mean, covariance: Symmetric::from_fn(|i, j| p[(i, j)]) }
     })
 }
 
@@ -57,7 +59,6 @@ proptest! {
         let off_covariance = (ours - covariance).amax() / scale;
         let off_nis = (shares.iter().sum::<f64>() - nis).abs() / nis.max(1.0);
         prop_assert!(off_mean <= 1e-8 && off_covariance <= 1e-9 && off_nis <= 1e-8, "mean {off_mean:e}, covariance {off_covariance:e}, NIS {off_nis:e}");
-        prop_assert!((ours - ours.transpose()).amax() <= 1e-9 * scale, "asymmetric by {:e}", (ours - ours.transpose()).amax());
     }
 
     #[test]
@@ -83,7 +84,22 @@ proptest! {
         }
         let dense = transition * square(&belief) * transition.transpose();
         let mut ours = belief;
-        ours.integrate(state, &gradient);
+        ours.integrate::<ALL>(state, &gradient);
         prop_assert!((square(&ours) - dense).amax() <= 1e-12 * dense.amax());
+    }
+
+    #[test]
+    fn what_the_model_leaves_out_changes_no_bit(mut belief in belief(), z in prop::array::uniform4(-10.0..10.0), noise in prop::array::uniform4(1e-3..10.0)) {
+        // The model couples the frequency with nothing.
+        let alone = Belief::independent(belief.mean, [1.0; STATES]).covariance;
+        for i in 0..STATES {
+            belief.covariance[(i, load::FREQUENCY)] = alone[(i, load::FREQUENCY)];
+        }
+        let sample = load::linearise(&belief, &z, &noise);
+        let mut dense = belief;
+        let theirs = dense.update(&sample.map(Some));
+        let ours = load::update(&mut belief, &sample, None);
+        prop_assert_eq!(ours, theirs);
+        prop_assert_eq!(belief, dense);
     }
 }

@@ -48,7 +48,7 @@ fn a_real_load_step_is_recognised_and_shows_the_service_loop() {
         steps += u32::from(estimate.flags.contains(Flags::STEP));
     }
     let belief = estimator.belief().expect("samples were seen");
-    let (loop_ohm, deviation) = (belief.mean[load::LOOP], belief.covariance[load::LOOP][load::LOOP].sqrt());
+    let (loop_ohm, deviation) = (belief.mean[load::LOOP], belief.covariance[(load::LOOP, load::LOOP)].sqrt());
     println!("service loop {loop_ohm:.3} ± {deviation:.3} ohm, {steps} steps");
     assert!(steps >= 2, "{steps} steps");
     assert!((loop_ohm - 0.128).abs() < 0.02 && deviation < 0.05, "service loop {loop_ohm} ± {deviation} ohm");

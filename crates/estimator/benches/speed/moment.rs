@@ -48,6 +48,11 @@ impl<F: Real> Moment<F> {
         let mut prior = posterior;
         load::predict(&mut prior, F::ONE, F::ONE);
         let linearised = load::linearise(&prior, &measured, &noise);
-        Self { posterior, plain_process_noise: process.covariance, prior, sample: *sample, measured, noise, linearised }
+        Self { posterior, plain_process_noise: rows(&process), prior, sample: *sample, measured, noise, linearised }
     }
+}
+
+/// A covariance in full.
+pub fn rows<F: Real>(belief: &Belief<F>) -> [[F; STATES]; STATES] {
+    core::array::from_fn(|i| core::array::from_fn(|j| belief.covariance[(i, j)]))
 }

@@ -32,7 +32,7 @@ pub fn measure<F: Real>(criterion: &mut Criterion<ProcessorTime>, precision: &st
     });
     bench("update", &mut |moment| {
         let mut belief = moment.prior;
-        black_box(belief.update(&moment.linearised.map(Some)));
+        black_box(load::update(&mut belief, &moment.linearised, None));
         black_box(&belief);
     });
     // Whatever the sample: a step asks the gate only when it is surprised.

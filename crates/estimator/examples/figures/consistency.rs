@@ -98,7 +98,7 @@ fn errors(belief: &Belief<f64>, truth: &Truth, loop_ohm: f64) -> Option<[f64; 1 
     }
     rows[(1, load::ACTIVE)] = 1.0;
     rows[(2, load::RMS)] = 1.0;
-    let states = SMatrix::<f64, STATES, STATES>::from_fn(|i, j| belief.covariance[i][j]);
+    let states = SMatrix::<f64, STATES, STATES>::from_fn(|i, j| belief.covariance[(i, j)]);
     let covariance = rows * states * rows.transpose();
     let [voltage, ..] = load::expected(x);
     let active = truth.active_power / truth.voltage;

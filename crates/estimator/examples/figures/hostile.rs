@@ -93,7 +93,7 @@ impl Violations {
 
 /// By a decomposition that is not the filter's own, scaled to ones on the diagonal: the units differ by orders of magnitude.
 fn is_definite<F: Real>(belief: &Belief<F>) -> bool {
-    let p = |i: usize, j: usize| belief.covariance[i][j].to_f64();
+    let p = |i: usize, j: usize| belief.covariance[(i, j)].to_f64();
     let symmetric = (0..STATES).all(|i| (0..i).all(|j| p(i, j) == p(j, i)));
     let correlation = SMatrix::<f64, STATES, STATES>::from_fn(|i, j| p(i, j) / (p(i, i) * p(j, j)).sqrt());
     symmetric && correlation.cholesky().is_some()

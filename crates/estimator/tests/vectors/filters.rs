@@ -25,7 +25,7 @@ fn plain<F: Real>(rows: &[Row], noise: &SensorNoise) -> Vec<([F; STATES], F)> {
             }
             let z = z(row);
             let sample = load::linearise(&belief, &z, &noise.variances(&z));
-            let nis = belief.update(&sample.map(Some)).into_iter().fold(F::ZERO, |sum, share| sum + share);
+            let nis = load::update(&mut belief, &sample, None).into_iter().fold(F::ZERO, |sum, share| sum + share);
             load::project(&mut belief.mean);
             ledger.integrate(&mut belief, F::ONE);
             belief.settle(&load::VARIANCE_MAX);
@@ -79,11 +79,11 @@ pub fn whole_filter(name: &str, noise: SensorNoise) -> (Worst, Vec<usize>) {
             ("ekf_V", estimate.voltage, 1.0),
             ("ekf_P", estimate.active_power, 1.0),
             ("ekf_N", estimate.non_active_power, 1.0),
-            ("ekf_varV0", belief.covariance[load::SUPPLY][load::SUPPLY], 1e-12),
-            ("ekf_varIa", belief.covariance[load::ACTIVE][load::ACTIVE], 1e-12),
+            ("ekf_varV0", belief.covariance[(load::SUPPLY, load::SUPPLY)], 1e-12),
+            ("ekf_varIa", belief.covariance[(load::ACTIVE, load::ACTIVE)], 1e-12),
             ("ekf_varI", estimate.current_variance, 1e-12),
             ("ekf_varf", estimate.frequency_variance, 1e-12),
-            ("ekf_varRs", belief.covariance[load::LOOP][load::LOOP], 1e-12),
+            ("ekf_varRs", belief.covariance[(load::LOOP, load::LOOP)], 1e-12),
             ("ekf_varE", estimate.energy_variance, 1e-12),
             ("ekf_varP", estimate.active_power_variance, 1e-12),
             ("ekf_NIS3", estimate.nis, 1.0),

@@ -67,7 +67,7 @@ impl<F: Real + RealField> Peer<F> for Adskalman<F> {
 
     fn starting_at(belief: &Belief<F>) -> Self {
         let nothing = SMatrix::zeros();
-        let covariance = SMatrix::from_fn(|i, j| belief.covariance[i][j]);
+        let covariance = SMatrix::from_fn(|i, j| belief.covariance[(i, j)]);
         Self {
             belief: StateAndCovariance::new(belief.mean.into(), covariance),
             household: Household { transition: nothing, transposed: nothing, noise: nothing },

@@ -91,7 +91,7 @@ impl<F: Real + RealField> Peer<F> for Kfilter<F> {
     fn starting_at(belief: &Belief<F>) -> Self {
         let nothing = SMatrix::zeros();
         let system = Household { state: belief.mean.into(), transition: nothing, transposed: nothing, noise: nothing };
-        Self(Kalman::new_custom(system, SMatrix::from_fn(|i, j| belief.covariance[i][j])))
+        Self(Kalman::new_custom(system, SMatrix::from_fn(|i, j| belief.covariance[(i, j)])))
     }
 
     fn step(&mut self, moment: &Moment<F>) {

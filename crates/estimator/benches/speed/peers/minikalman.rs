@@ -7,7 +7,7 @@ use estimator::filter::{Belief, STATES};
 use estimator::load::{self, CHANNELS};
 
 use super::{Peer, next, transition};
-use crate::moment::Moment;
+use crate::moment::{Moment, rows};
 
 pub struct Minikalman<F> {
     filter: KalmanFilterType<STATES, F>,
@@ -21,7 +21,7 @@ impl<F: Real + MatrixDataType> Peer<F> for Minikalman<F> {
         let builder = KalmanFilterBuilder::<STATES, F>::default();
         let (mut filter, sensor) = (builder.build(), builder.observations().build::<CHANNELS>());
         filter.state_vector_mut().as_mut_slice().copy_from_slice(&belief.mean);
-        filter.estimate_covariance_mut().as_mut_slice().copy_from_slice(belief.covariance.as_flattened());
+        filter.estimate_covariance_mut().as_mut_slice().copy_from_slice(rows(belief).as_flattened());
         Self { filter, sensor }
     }
 

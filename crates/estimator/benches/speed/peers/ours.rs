@@ -2,7 +2,7 @@
 
 use estimator::Real;
 use estimator::filter::{Belief, STATES};
-use estimator::load::{self, CHANNELS, ENERGY, P};
+use estimator::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, P};
 
 use super::{Peer, gradient};
 use crate::moment::Moment;
@@ -28,9 +28,10 @@ impl<F: Real> Peer<F> for Ours<F> {
 /// Predicts over a second and updates.
 pub fn step<F: Real>(belief: &mut Belief<F>, measured: &[F; CHANNELS], noise: &[F; CHANNELS]) {
     let energy = load::expected(&belief.mean)[P] / F::of(3600.0);
-    belief.integrate(ENERGY, &gradient(&belief.mean));
+    belief.integrate::<BEHIND_LOOP>(ENERGY, &gradient(&belief.mean));
     belief.mean[ENERGY] += energy;
     load::predict(belief, F::ONE, F::ONE);
-    belief.update(&load::linearise(belief, measured, noise).map(Some));
+    let sample = load::linearise(belief, measured, noise);
+    load::update(belief, &sample, None);
     belief.settle(&load::VARIANCE_MAX);
 }
