@@ -44,13 +44,17 @@ pub struct Config {
 pub struct Listen {
     /// MQTT over TLS.
     pub mqtts: SocketAddr,
+    /// MQTT over WebSocket and TLS, for operators only; nowhere unless it is set.
+    pub websocket: Option<SocketAddr>,
+    /// Origins of the pages that may open one, as browsers name them: `https://dashboard.example.org`.
+    pub websocket_origins: Vec<String>,
     /// HTTP for metrics and health.
     pub admin: SocketAddr,
 }
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { mqtts: ([0, 0, 0, 0], 8883).into(), admin: ([127, 0, 0, 1], 9883).into() }
+        Self { mqtts: ([0, 0, 0, 0], 8883).into(), websocket: None, websocket_origins: Vec::new(), admin: ([127, 0, 0, 1], 9883).into() }
     }
 }
 

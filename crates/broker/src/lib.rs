@@ -1,6 +1,6 @@
 //! The broker: a gate in front of an embedded MQTT router. Each meter speaks only as itself.
 //!
-//! Clients speak MQTT 3.1.1 over TLS with a certificate of their own; nothing else is listened to. [`start`] runs a broker on the
+//! Clients speak MQTT 3.1.1 over TLS with a certificate of their own, operators over WebSocket too; nothing else is listened to. [`start`] runs a broker on the
 //! caller's runtime; the program of the same name does that with a configuration file.
 //!
 //! What a client may rely on: a PUBACK means that the router was handed the message, no more. Nothing survives a restart, no session is

@@ -73,7 +73,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let broker = broker::start(config).await?;
-    tracing::info!(mqtts = %broker.mqtts_addr(), admin = %broker.admin_addr(), "listening");
+    let websocket = broker.websocket_addr().map(tracing::field::display);
+    tracing::info!(mqtts = %broker.mqtts_addr(), websocket, admin = %broker.admin_addr(), "listening");
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

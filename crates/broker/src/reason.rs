@@ -90,6 +90,13 @@ reasons! {
         /// The revocation list is past its own end, for a session that resumes.
         CrlExpired = "crl_expired",
 
+        /// A WebSocket for someone who is no operator.
+        WebsocketRole = "websocket_role",
+        /// A WebSocket from a page of an origin that is not configured.
+        WebsocketOrigin = "websocket_origin",
+        /// No upgrade to WebSocket with the subprotocol `mqtt` at `/mqtt`, or not in time.
+        WebsocketUpgrade = "websocket_upgrade",
+
         /// The first packet was not CONNECT.
         NotConnected = "not_connected",
         /// CONNECT came again.

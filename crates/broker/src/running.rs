@@ -11,6 +11,7 @@ use crate::admin;
 use crate::config::{Config, millis};
 use crate::error::{StartError, TlsError};
 use crate::gate::inbox::{Cut, Way};
+use crate::gate::listener::Door;
 use crate::gate::{Gate, dispatch, listener};
 use crate::metrics::Metrics;
 use crate::revocation::{self, Credentials};
@@ -22,6 +23,7 @@ use crate::vitals::{self, Health};
 pub struct Running {
     gate: Arc<Gate>,
     mqtts: SocketAddr,
+    websocket: Option<SocketAddr>,
     admin: SocketAddr,
     health: watch::Receiver<Health>,
     drain: Duration,
@@ -32,6 +34,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     config.check()?;
     let mqtts = bind(config.listen.mqtts, "listen.mqtts").await?;
     let admin = bind(config.listen.admin, "listen.admin").await?;
+    let websocket = match config.listen.websocket {
+        Some(address) => Some((bind(address, "listen.websocket").await?, address)),
+        None => None,
+    };
     let seen = revocation::fingerprint(&config.tls);
     let (tls, router, clients) = (config.tls.clone(), config.router.clone(), config.limits.clients);
     let addresses = (local(&mqtts, config.listen.mqtts), local(&admin, config.listen.admin));
@@ -58,8 +64,14 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     tasks.spawn(dispatch::run(gate.clone(), command, Way::Command));
     tasks.spawn(revocation::watch(gate.clone(), seen, stop.clone()));
     tasks.spawn(admin::run(admin, metrics, health.clone(), stop.clone()));
-    tasks.spawn(listener::run(gate.clone(), mqtts));
-    let running = Running { gate: gate.clone(), mqtts: addresses.0, admin: addresses.1, health, drain: millis(config.shutdown.drain_ms) };
+    tasks.spawn(listener::run(gate.clone(), mqtts, Door::Mqtt));
+    let websocket = websocket.map(|(listener, asked)| {
+        let address = local(&listener, asked);
+        tasks.spawn(listener::run(gate.clone(), listener, Door::WebSocket(config.listen.websocket_origins.into())));
+        address
+    });
+    let drain = millis(config.shutdown.drain_ms);
+    let running = Running { gate: gate.clone(), mqtts: addresses.0, websocket, admin: addresses.1, health, drain };
     let first = first_echo(&gate, millis(config.vitals.canary_deadline_ms)).await.map_err(|error| itself(addresses.0, error))?;
     gate.tasks.spawn(vitals::run(gate.clone(), config.vitals, first, health_tx));
     Ok(running)
@@ -101,6 +113,11 @@ impl Running {
     /// Where clients connect.
     pub fn mqtts_addr(&self) -> SocketAddr {
         self.mqtts
+    }
+
+    /// Where operators' browsers connect, if anywhere.
+    pub fn websocket_addr(&self) -> Option<SocketAddr> {
+        self.websocket
     }
 
     /// Where `/metrics`, `/healthz` and `/readyz` are.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,16 +15,24 @@ use super::identity::{Identity, InvalidSubject};
 use super::places::Place;
 use super::table::SessionId;
 use super::tls::{self, Material};
-use super::{Gate, now, session};
+use super::{Gate, now, session, websocket};
 use crate::config::millis;
 use crate::reason::Reason;
 
 /// Pause after the system refused a connection, for want of descriptors mostly.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
+/// What is spoken behind TLS.
+#[derive(Clone)]
+pub(crate) enum Door {
+    /// MQTT.
+    Mqtt,
+    /// MQTT over WebSocket, from pages of these origins.
+    WebSocket(Arc<[String]>),
+}
+
 /// Accepts until the gate stops.
-pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
-    let mut number: SessionId = 0;
+pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener, door: Door) {
     loop {
         let accepted = tokio::select! {
             () = gate.stop.cancelled() => return,
@@ -31,8 +40,7 @@ pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
         };
         match accepted {
             Ok((socket, peer)) => {
-                number = number.saturating_add(1);
-                admit(&gate, socket, peer, number);
+                admit(&gate, socket, peer, door.clone());
             }
             Err(error) => {
                 gate.metrics.refused(Reason::Accept);
@@ -44,7 +52,8 @@ pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener) {
 }
 
 /// Gives a connection its places, or closes it.
-fn admit(gate: &Arc<Gate>, socket: TcpStream, peer: SocketAddr, number: SessionId) {
+fn admit(gate: &Arc<Gate>, socket: TcpStream, peer: SocketAddr, door: Door) {
+    let number: SessionId = gate.connection_numbers.fetch_add(1, Relaxed);
     let mut places = None;
     // A crowd that takes all places must not make the broker believe that it is dead.
     if !gate.canary.is_from(peer) {
@@ -61,7 +70,7 @@ fn admit(gate: &Arc<Gate>, socket: TcpStream, peer: SocketAddr, number: SessionI
         let material = gate.credentials.current();
         if let Some(stream) = shake_hands(&gate, &material, socket, handshake).await {
             // On the heap: an idle session should not keep what only the handshake needed.
-            Box::pin(converse(&gate, stream, material, number)).await;
+            Box::pin(converse(&gate, stream, door, material, number)).await;
         }
     });
 }
@@ -105,13 +114,13 @@ async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _hands
     None
 }
 
-async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, material: Arc<Material>, number: SessionId) {
+async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, door: Door, material: Arc<Material>, number: SessionId) {
     let who = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
         Some(certificate) => gate.canary.identify(certificate).map_or_else(|| Identity::of(certificate), Ok),
         // The handshake asks for one, so this doesn't happen.
         None => Err(InvalidSubject::Unreadable),
     };
-    let Ok(identity) = who.clone() else { return session::run(gate.clone(), stream, who, material, number).await };
+    let Ok(identity) = who.clone() else { return speak(gate, stream, &door, who, material, number).await };
     // A session that resumes shows no certificate again: what it showed may have been revoked since, or have expired.
     if let Some(reason) = gate.credentials.current().objection(&identity, now()) {
         return gate.metrics.refused(reason);
@@ -119,6 +128,29 @@ async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, material: Arc<
     if !gate.table.connected(&identity, gate.limits.connections_per_identity, Instant::now()) {
         return gate.metrics.refused(Reason::ConnectionsPerIdentity);
     }
-    session::run(gate.clone(), stream, who, material, number).await;
+    speak(gate, stream, &door, who, material, number).await;
     gate.table.disconnected(&identity, Instant::now());
+}
+
+async fn speak(
+    gate: &Arc<Gate>,
+    stream: TlsStream<TcpStream>,
+    door: &Door,
+    who: Result<Identity, InvalidSubject>,
+    material: Arc<Material>,
+    number: SessionId,
+) {
+    let origins = match door {
+        Door::Mqtt => return session::run(gate.clone(), stream, who, material, number).await,
+        Door::WebSocket(origins) => origins,
+    };
+    let role = who.as_ref().ok().map(|identity| identity.role);
+    let upgrade = tokio::select! {
+        () = gate.stop.cancelled() => return,
+        upgrade = websocket::accept(stream, role, origins, &gate.limits) => upgrade,
+    };
+    match upgrade {
+        Ok(stream) => session::run(gate.clone(), stream, who, material, number).await,
+        Err(reason) => gate.metrics.refused(reason),
+    }
 }

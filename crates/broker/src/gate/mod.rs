@@ -1,6 +1,6 @@
 //! The gate: everything between a socket and the router.
 //!
-//! A connection passes the rooms in this order, each of which can end it: [`listener`] (limits, TLS with a deadline) → [`identity`]
+//! A connection passes the rooms in this order, each of which can end it: [`listener`] (limits, TLS with a deadline; for browsers [`websocket`]) → [`identity`]
 //! (who the certificate says) → [`packet`] (strict grammar) → [`machine`] (the conversation) with [`acl`] (who may what) and [`rate`] (how
 //! much) → [`session`] (carries out what the machine says) → the router. The way back to a meter is [`dispatch`] → [`table`] → [`inbox`] →
 //! session; to a service or an operator it is its own router link, in [`client`].
@@ -19,8 +19,10 @@ mod session;
 mod stream;
 pub(crate) mod table;
 pub(crate) mod tls;
+mod websocket;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -56,6 +58,8 @@ pub(crate) struct Gate {
     pub(crate) values: LastValues,
     pub(crate) flow: Flow,
     pub(crate) metrics: Arc<Metrics>,
+    /// Number of the next connection, whichever listener takes it.
+    connection_numbers: AtomicU64,
     /// Places for connections and for handshakes.
     connections: Arc<Semaphore>,
     handshakes: Arc<Places>,
@@ -75,6 +79,7 @@ impl Gate {
             values: LastValues::new(limits.retained, limits.retained_bytes),
             flow: Flow::new(limits.shard_lag),
             metrics,
+            connection_numbers: AtomicU64::new(1),
             connections: Arc::new(Semaphore::new(limits.connections)),
             handshakes: Places::new(limits.handshakes, limits.handshakes_per_address),
             stop: CancellationToken::new(),

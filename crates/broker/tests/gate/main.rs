@@ -22,3 +22,4 @@ mod sessions;
 mod support;
 mod tls;
 mod vitals;
+mod websocket;
