@@ -15,6 +15,7 @@ mod energy;
 mod figure;
 mod hostile;
 mod parity;
+mod plot;
 mod reference;
 mod report;
 mod run;
@@ -34,12 +35,15 @@ const STREET: u64 = 30;
 /// The figures of the filter, each beside its target; fails if one is missed
 #[derive(Parser)]
 #[command(
-    after_help = "Examples:\n  ./dev figures estimator\n  ./dev figures estimator --only parity,energy --seed 7\n  ./dev figures estimator --json | grep '\"ok\":false'"
+    after_help = "Examples:\n  ./dev figures estimator\n  ./dev figures estimator --only parity,energy --seed 7\n  ./dev figures estimator --plot\n  ./dev figures estimator --json | grep '\"ok\":false'"
 )]
 struct Arguments {
     /// A line of JSON for each figure instead of a table
     #[arg(long)]
     json: bool,
+    /// Draw the pictures of docs/estimator.md instead
+    #[arg(long, conflicts_with_all = ["json", "only"])]
+    plot: bool,
     /// First of the seeds of simulated households; the same seed gives the same figures
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -76,6 +80,9 @@ fn main() -> ExitCode {
 
 /// Measures, prints, and tells how many targets were missed.
 fn run(arguments: &Arguments) -> anyhow::Result<usize> {
+    if arguments.plot {
+        return plot::all(arguments.seed).map(|()| 0);
+    }
     let figures = measure(arguments)?;
     print(&figures, arguments.json)?;
     let missed = figures.iter().filter(|figure| !figure.is_ok()).count();
