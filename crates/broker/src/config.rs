@@ -173,6 +173,14 @@ impl Config {
         Self::from_toml(&text).map_err(|source| ConfigError::InFile { path: path.to_owned(), source: Box::new(source) })
     }
 
+    /// Frames of one shard that its fastest processor may be behind: `limits.shard_lag`, or fewer if so many of the largest packet would
+    /// not fit into what the router keeps for sure, which is all segments but the one that is forgotten next.
+    pub fn shard_lag(&self) -> u64 {
+        let kept = self.router.segment_bytes.saturating_mul(self.router.segments.saturating_sub(1).max(1));
+        let fit = kept.checked_div(self.limits.meter_packet_bytes).unwrap_or(0).max(1);
+        self.limits.shard_lag.min(count(fit))
+    }
+
     /// Values that would make no sense, or make the router panic.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let Self { limits, router, vitals, tls, .. } = self;
@@ -211,6 +219,16 @@ mod tests {
         let least = "[tls]\nca_file='a'\ncertificate_file='b'\nkey_file='c'\n";
         let tls = Tls { crl_file: None, ..Config::from_toml(least).unwrap().tls };
         assert_eq!(Config::from_toml(least).unwrap(), Config::new(tls));
+    }
+
+    #[test]
+    fn a_shards_lag_fits_what_the_router_keeps() {
+        let mut config = Config::from_toml(REFERENCE).unwrap();
+        assert_eq!(config.shard_lag(), config.limits.shard_lag, "the default is what holds");
+        config.limits.meter_packet_bytes *= 2;
+        assert_eq!(config.shard_lag(), config.limits.shard_lag / 2);
+        config.router.segment_bytes = 1024;
+        assert_eq!(config.shard_lag(), 1);
     }
 
     #[test]

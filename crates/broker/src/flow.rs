@@ -1,8 +1,8 @@
 //! Back-pressure by shard: how far the processor of a shard is behind, and who waits for it.
 //!
 //! rumqttd never holds a publisher back for a slow reader; it forgets. So the gate counts, for each shard, the frames it handed over and
-//! the place in the shard's log that the fastest processor has reached, and stops reading the shard's meters while the difference is
-//! over a bound. It begins again at half of it. A shard that nobody subscribes to is not held back: its frames reach nobody, and
+//! the place in the shard's log that the fastest processor has reached, and takes nothing more from the shard's meters while the
+//! difference is over a bound, not even what was read already. It begins again at half of it. A shard that nobody subscribes to is not held back: its frames reach nobody, and
 //! its meters send them again.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -43,6 +43,14 @@ impl Flow {
     pub(crate) fn passed(&self, feed: Feed) {
         if let Some(lane) = self.lanes.get(feed.index()) {
             lane.passed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A message that was counted by [`Flow::passed`] was not handed over after all.
+    pub(crate) fn withdrawn(&self, feed: Feed) {
+        if let Some(lane) = self.lanes.get(feed.index()) {
+            lane.passed.fetch_sub(1, Relaxed);
+            lane.moved.notify_waiters();
         }
     }
 
@@ -149,6 +157,18 @@ mod tests {
         assert!(flow.is_behind(shard()));
         flow.leave(shard());
         assert!(!flow.is_behind(shard()));
+    }
+
+    #[test]
+    fn what_was_withdrawn_holds_nobody_back() {
+        let flow = Flow::new(4);
+        flow.join(shard());
+        for _ in 0..100 {
+            flow.passed(Feed::Up(shard()));
+            flow.withdrawn(Feed::Up(shard()));
+        }
+        assert!(!flow.is_behind(shard()));
+        assert_eq!(flow.next_place(Feed::Up(shard())), 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin;
-use crate::config::{Config, millis};
+use crate::config::{Config, Limits, millis};
 use crate::error::{StartError, TlsError};
 use crate::gate::inbox::{Cut, Way};
 use crate::gate::listener::Door;
@@ -56,7 +56,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     subscribe(&mut command, dispatch::filter(Way::Command)).await?;
 
     let metrics = Arc::new(Metrics::new());
-    let gate = Arc::new(Gate::new(config.limits, credentials, canary, router, metrics.clone()));
+    let limits = Limits { shard_lag: config.shard_lag(), ..config.limits };
+    let gate = Arc::new(Gate::new(limits, credentials, canary, router, metrics.clone()));
     gate.expiries(&gate.credentials.current());
     let (health_tx, health) = watch::channel(Health::Well);
     let (tasks, stop) = (&gate.tasks, &gate.stop);

@@ -60,7 +60,7 @@ pub struct Limits {
     pub retained: usize,
     /// Bytes of them, again for each.
     pub retained_bytes: usize,
-    /// Frames of one shard that its fastest processor may be behind.
+    /// Frames of one shard that its fastest processor may be behind, at most: see [`super::Config::shard_lag`].
     pub shard_lag: u64,
 }
 
@@ -106,7 +106,7 @@ impl Default for Limits {
             in_flight: 1000,
             retained: 100_000,
             retained_bytes: 67_108_864,
-            shard_lag: 128,
+            shard_lag: 96,
         }
     }
 }

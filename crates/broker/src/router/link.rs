@@ -19,7 +19,7 @@ pub(super) type Parts = (LinkTx, LinkRx);
 
 /// Packets that may wait for the router on one link, and their bytes.
 const WAITING_MAX: usize = 4096;
-const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Notifications handed on at once.
 const BATCH_MAX: usize = 256;
 /// rumqttd numbers the messages of QoS 1 on a link 1 to 100, round and round.

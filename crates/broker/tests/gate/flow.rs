@@ -1,9 +1,11 @@
 //! A slow processor: what is held back, and what is lost with a count.
 
+use std::collections::HashMap;
+
 use pki::Role;
 use tokio::time::timeout;
 
-use crate::support::{House, PATIENCE, Raw, eventually, shard, up};
+use crate::support::{House, PATIENCE, Raw, eventually, publish_packet, shard, up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shard_waits_for_its_processor_and_loses_nothing() {
@@ -84,4 +86,41 @@ async fn a_slow_operator_loses_the_oldest_with_a_count() {
     }
     assert!(received < count, "nothing was lost: the test shows nothing");
     assert_eq!(house.count("dropped_total", "reason=\"slow_reader\""), u64::from(count - received));
+}
+
+/// Many meters of one shard, each with hundreds of frames read from its socket already, while the processor stands still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_does_not_overrun_its_shard() {
+    const FRAMES: u32 = 800;
+    let house = House::with(|config| {
+        config.limits.shard_lag = 20;
+        config.limits.in_flight = 10;
+    })
+    .await;
+    let crowd: Vec<String> = (0..).map(|n| format!("m{n}")).filter(|meter| shard(meter) == shard("m0")).take(8).collect();
+    let mut processor = house.connected("p1", Role::Service).await;
+    assert_eq!(processor.subscribe(1, &[(&format!("f1/{}/+/up", shard("m0")), 1)]).await, [1]);
+    let mut meters = Vec::new();
+    for name in &crowd {
+        let mut meter = house.meter(name).await;
+        let frames: Vec<u8> = (0..FRAMES).flat_map(|number| publish_packet(&up(name), &number.to_be_bytes(), None, false)).collect();
+        meter.send(&frames).await;
+        meters.push(meter);
+    }
+    eventually(|| house.count("held_back_total", "") >= 8, || house.broker.metrics()).await;
+    // The lag, what the processor and its link have taken without an acknowledgement, and one for each meter.
+    let passed = house.count("frames_total", "");
+    assert!(passed < 20 + 300 + 8, "{passed} frames passed");
+    let mut next: HashMap<String, u32> = HashMap::new();
+    for _ in 0..FRAMES * 8 {
+        let (topic, payload, _) = processor.message().await;
+        let number = next.entry(topic).or_default();
+        assert_eq!(payload, number.to_be_bytes());
+        *number += 1;
+    }
+    processor.is_quiet().await;
+    for meter in &mut meters {
+        meter.is_quiet().await;
+    }
+    assert_eq!(house.count("dropped_total", "reason=\"slow_reader\""), 0);
 }

@@ -14,7 +14,7 @@ use crate::gate::inbox::{Post, Way};
 use crate::gate::machine::Step;
 use crate::gate::packet::{self, Packet};
 use crate::reason::Reason;
-use crate::router::{Feed, Taken};
+use crate::router::{Feed, Gone, Taken};
 
 /// Pause until a message is offered again to a router that is busy.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
@@ -63,35 +63,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         {
             self.gate.metrics.dropped(Reason::LiveFull, 1);
         }
-        match &mut open.side {
+        let (router, side) = (&self.gate.router, &mut open.side);
+        match side {
             Side::Meter(meter) => {
-                self.gate.flow.passed(Feed::Up(meter.shard));
-                while self.gate.router.publish(meter.shard, meter.up.clone(), payload.clone())? == Taken::Busy {
-                    self.pause().await?;
-                }
+                let hand_over = || router.publish(meter.shard, meter.up.clone(), payload.clone());
+                self.hand_over(Some(Feed::Up(meter.shard)), hand_over).await?;
                 self.gate.metrics.frames.inc();
                 self.gate.metrics.frame_bytes.inc_by(len);
             }
             Side::Canary => {
                 let (topic, shard) = (Bytes::from_static(ECHO.as_bytes()), Shard::of(&open.identity.name));
-                while self.gate.router.publish(shard, topic.clone(), payload.clone())? == Taken::Busy {
-                    self.pause().await?;
-                }
+                self.hand_over(None, || router.publish(shard, topic.clone(), payload.clone())).await?;
             }
             Side::Client(client) => {
                 let topic = Bytes::copy_from_slice(topic.as_bytes());
-                match &to {
-                    Destination::Live(_) => self.gate.flow.passed(Feed::Live),
-                    Destination::Alert => self.gate.flow.passed(Feed::Alert),
-                    Destination::Up | Destination::Down | Destination::Command | Destination::Echo => {}
-                }
-                while client.publish(topic.clone(), payload.clone())? == Taken::Busy {
-                    self.pause().await?;
-                }
+                let feed = match &to {
+                    Destination::Live(_) => Some(Feed::Live),
+                    Destination::Alert => Some(Feed::Alert),
+                    Destination::Up | Destination::Down | Destination::Command | Destination::Echo => None,
+                };
+                self.hand_over(feed, || client.publish(topic.clone(), payload.clone())).await?;
                 self.gate.metrics.published.inc();
             }
         }
         Ok(())
+    }
+
+    /// Offers a message to the router until it takes it. It is counted before, because it may have arrived before this returns.
+    async fn hand_over(&self, feed: Option<Feed>, mut offer: impl FnMut() -> Result<Taken, Gone>) -> Result<(), End> {
+        if let Some(feed) = feed {
+            self.gate.flow.passed(feed);
+        }
+        let result = loop {
+            match offer() {
+                Ok(Taken::Yes) => break Ok(()),
+                Ok(Taken::Busy) => {}
+                Err(gone) => break Err(gone.into()),
+            }
+            if let Err(end) = self.pause().await {
+                break Err(end);
+            }
+        };
+        if let (Err(_), Some(feed)) = (&result, feed) {
+            self.gate.flow.withdrawn(feed);
+        }
+        result
     }
 
     async fn subscribe(&mut self, answer: Answer, open: &mut Open) -> Result<(), End> {

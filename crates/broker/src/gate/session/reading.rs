@@ -29,7 +29,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let now = Instant::now();
         let bytes = std::mem::take(&mut self.carry);
         let (mut rest, max, mut messages) = (bytes.as_slice(), self.machine.packet_bytes_max(), 0_u64);
-        loop {
+        // Checked for each packet: with hundreds of meters to a shard, what each one had read already would be too much.
+        while !self.is_held_back(open) {
             match packet::next(rest, max) {
                 Ok(Some((packet, len))) => {
                     // An acknowledgement answers a packet of ours: how many there are is for us to say.
@@ -45,7 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let used = bytes.len().saturating_sub(rest.len());
         if used > 0 {
             self.last_packet = now;
-        } else {
+        } else if !self.held_back {
             // To be woken for a piece costs about as much as a packet.
             messages = 1;
         }

@@ -61,13 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn select(&mut self, open: &mut Open) -> Action {
-        let held_back = match &open.side {
-            Side::Meter(meter) => Some(meter.shard).filter(|shard| self.held_back || self.gate.flow.is_behind(*shard)),
-            Side::Canary | Side::Client(_) => None,
-        };
-        if held_back.is_some() && !std::mem::replace(&mut self.held_back, true) {
-            self.gate.metrics.held_back.inc();
-        }
+        let held_back = if self.is_held_back(open) { open.side.shard() } else { None };
         let may_read = held_back.is_none() && self.slowed_until.is_none();
         let (flow, side) = (&self.gate.flow, &mut open.side);
         tokio::select! {
@@ -77,6 +71,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             () = caught_up(flow, held_back), if held_back.is_some() => Action::CaughtUp,
             () = &mut open.timer => Action::Timer,
         }
+    }
+
+    /// Whether the meter's processor is too far behind. Once it is, the meter waits until that has caught up to half.
+    pub(super) fn is_held_back(&mut self, open: &Open) -> bool {
+        let behind = open.side.shard().is_some_and(|shard| self.held_back || self.gate.flow.is_behind(shard));
+        if behind && !std::mem::replace(&mut self.held_back, true) {
+            self.gate.metrics.held_back.inc();
+        }
+        behind
     }
 
     async fn apply(&mut self, action: Action, open: &mut Open) -> Result<(), End> {
@@ -95,7 +98,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Action::CaughtUp => {
                 self.held_back = false;
                 self.was_deaf(Instant::now());
-                Ok(())
+                // What was read before it had to wait.
+                self.packets(open).await
             }
             Action::Timer => self.timer(open),
         }
@@ -103,6 +107,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 impl Side {
+    /// A meter's.
+    fn shard(&self) -> Option<Shard> {
+        match self {
+            Self::Meter(meter) => Some(meter.shard),
+            Self::Canary | Self::Client(_) => None,
+        }
+    }
+
     /// Waits for the router, for ever if there is no link to it.
     async fn wait_for_router(&mut self) -> Result<(), Gone> {
         match self {
