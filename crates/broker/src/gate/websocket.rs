@@ -2,7 +2,8 @@
 //! any other.
 //!
 //! A browser shows its certificate to whatever page opens the connection. Which pages may is therefore asked: a request that names an
-//! origin must name one of the configuration. Meters and services have no business here.
+//! origin must name one of the configuration, or the very host and port that it asks, as some tools do: no page can come from there but
+//! ours, because TLS has shown our certificate for that name. Meters and services have no business here.
 
 use std::io;
 use std::pin::Pin;
@@ -66,7 +67,9 @@ fn check(request: &Request, mut response: Response, role: Option<Role>, origins:
     if role != Some(Role::Operator) {
         return Err((Reason::WebsocketRole, StatusCode::FORBIDDEN));
     }
-    let allowed = |origin: &HeaderValue| origins.iter().any(|it| origin.as_bytes() == it.as_bytes());
+    let own = request.headers().get(header::HOST).map(|host| [&b"https://"[..], host.as_bytes()].concat());
+    let allowed =
+        |origin: &HeaderValue| own.as_deref() == Some(origin.as_bytes()) || origins.iter().any(|it| origin.as_bytes() == it.as_bytes());
     if !request.headers().get_all(header::ORIGIN).iter().all(allowed) {
         return Err((Reason::WebsocketOrigin, StatusCode::FORBIDDEN));
     }

@@ -9,9 +9,9 @@
 
 mod attacks;
 mod flow;
+mod foreign_clients;
 mod hostile_inputs;
 mod identity;
-mod interop;
 mod lifecycle;
 mod limits;
 mod messages;

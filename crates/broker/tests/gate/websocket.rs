@@ -114,6 +114,7 @@ async fn only_operators_from_known_pages_get_in() {
         (anna, "/mqtt", vec![MQTT, origin("https://evil.example.org")], 403, "websocket_origin"),
         (anna, "/mqtt", vec![MQTT, origin("https://dashboard.example.org.evil.org")], 403, "websocket_origin"),
         (anna, "/mqtt", vec![MQTT, origin("null")], 403, "websocket_origin"),
+        (anna, "/mqtt", vec![MQTT, origin("http://localhost")], 403, "websocket_origin"),
         (anna, "/", vec![MQTT], 404, "websocket_upgrade"),
         (anna, "/mqtt", vec![], 400, "websocket_upgrade"),
         (anna, "/mqtt", vec![("sec-websocket-protocol", "mqttv3.1, chat")], 400, "websocket_upgrade"),
@@ -122,7 +123,11 @@ async fn only_operators_from_known_pages_get_in() {
         assert_eq!(upgrade(&house, who, path, &headers).await.err(), Some(status), "{who:?} {path} {headers:?}");
         house.refused_eventually(reason, before + 1).await;
     }
-    for headers in [vec![("sec-websocket-protocol", "chat, mqtt"), origin("https://dashboard.example.org")], vec![MQTT]] {
+    for headers in [
+        vec![("sec-websocket-protocol", "chat, mqtt"), origin("https://dashboard.example.org")],
+        vec![MQTT],
+        vec![MQTT, origin("https://localhost")],
+    ] {
         upgrade(&house, anna, "/mqtt", &headers).await.unwrap();
     }
     // Without a certificate there is nothing to speak to.
