@@ -98,7 +98,7 @@ impl<F: Real> Estimator<F> {
         let elapsed = bounded(elapsed_s);
         load::predict(&mut track.belief, elapsed, track.restlessness);
         track.ledger.integrate(&mut track.belief, elapsed);
-        track.belief.settle(&load::VARIANCE_MAX);
+        load::settle(&mut track.belief);
         Some(track.estimate(Outcome::unseen(Flags::empty())))
     }
 }
@@ -117,22 +117,23 @@ impl<F: Real> Track<F> {
     /// Compares a fresh, plausible sample with the prediction, finds the best explanation of it, and learns from it.
     fn take(&mut self, elapsed: F, z: &[F; CHANNELS], noise: &SensorNoise, contradicted: bool) -> Outcome<F> {
         let noise = noise.variances(z);
-        let prior = self.belief;
-        let sample = load::linearise(&prior, z, &noise);
-        let nis = load::update(&mut self.belief, &sample, None);
+        let sample = load::linearise(&self.belief, z, &noise);
+        let surprise = surprise(&self.belief, &sample);
+        let mut posterior = self.belief;
+        let nis = load::update(&mut posterior, &sample, None);
         let checksum = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
         let mut verdicts = Flags::empty();
         if nis[V] + nis[I] + nis[P] + nis[HZ] > F::of(gate::NIS_MAX) {
-            self.belief = prior;
-            verdicts = self.explain(z, &noise, &sample, contradicted);
+            verdicts = self.explain(z, &noise, contradicted);
         } else {
             self.disputes = 0;
+            let prior = core::mem::replace(&mut self.belief, posterior);
             if elapsed > F::of(load::GAP_S) {
                 self.relinearise(&prior, z, &noise, None);
             }
         }
         if verdicts.is_empty() && self.since_event > SETTLING_SAMPLES {
-            self.adapt(&prior, &sample);
+            self.adapt(surprise);
         }
         load::project(&mut self.belief.mean);
         self.since_event = self.since_event.saturating_add(1);
@@ -140,8 +141,10 @@ impl<F: Real> Track<F> {
     }
 
     /// Explains a sample that noise does not.
-    fn explain(&mut self, z: &[F; CHANNELS], noise: &[F; CHANNELS], sample: &[Scalar<F>; CHANNELS], contradicted: bool) -> Flags {
-        let verdict = gate::judge(&self.belief, sample, contradicted);
+    #[cold]
+    fn explain(&mut self, z: &[F; CHANNELS], noise: &[F; CHANNELS], contradicted: bool) -> Flags {
+        let sample = load::linearise(&self.belief, z, noise);
+        let verdict = gate::judge(&self.belief, &sample, contradicted);
         let flags = flags_of(&verdict);
         if verdict.step || verdict.shift {
             self.since_event = 0;
@@ -159,7 +162,7 @@ impl<F: Real> Track<F> {
             return flags | Flags::RESTARTED;
         }
         if !verdict.reject {
-            self.learn(&verdict, z, noise, sample);
+            self.learn(&verdict, z, noise, &sample);
         }
         flags
     }
@@ -197,12 +200,8 @@ impl<F: Real> Track<F> {
     }
 
     /// Matches the currents' process noise to how much I and P surprise.
-    fn adapt(&mut self, prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) {
-        let surprise = |scalar: &Scalar<F>, expected: F| scalar.innovation * scalar.innovation / (expected + scalar.variance);
-        let current = surprise(&sample[I], prior.covariance[(RMS, RMS)]);
-        let power = surprise(&sample[P], prior.variance_along::<BEHIND_LOOP>(&sample[P].row));
-        let mean = F::of(0.5) * (current + power);
-        let excess = mean.lesser(F::of(RESTLESSNESS_SURPRISE_MAX)) - F::of(RESTLESSNESS_AIM);
+    fn adapt(&mut self, surprise: F) {
+        let excess = surprise.lesser(F::of(RESTLESSNESS_SURPRISE_MAX)) - F::of(RESTLESSNESS_AIM);
         let (least, most) = RESTLESSNESS;
         self.restlessness = (self.restlessness * exp(F::of(RESTLESSNESS_GAIN) * excess)).within(F::of(least), F::of(most));
     }
@@ -215,7 +214,7 @@ impl<F: Real> Track<F> {
         {
             outcome.flags |= Flags::REGISTER_ANCHORED;
         }
-        self.belief.settle(&load::VARIANCE_MAX);
+        load::settle(&mut self.belief);
         self.estimate(outcome)
     }
 
@@ -249,6 +248,15 @@ impl<F: Real> Outcome<F> {
     fn unseen(flags: Flags) -> Self {
         Self { flags, nis: [F::ZERO; CHANNELS] }
     }
+}
+
+/// Mean of the normalised innovations squared of I and P, each alone.
+#[inline(always)]
+fn surprise<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) -> F {
+    let alone = |scalar: &Scalar<F>, expected: F| scalar.innovation * scalar.innovation / (expected + scalar.variance);
+    let current = alone(&sample[I], prior.covariance[(RMS, RMS)]);
+    let power = alone(&sample[P], prior.variance_along::<BEHIND_LOOP>(&sample[P].row));
+    F::of(0.5) * (current + power)
 }
 
 fn flags_of(verdict: &Verdict) -> Flags {

@@ -65,6 +65,7 @@ impl<F: Real> Belief<F> {
     }
 
     /// Multiplies a state's deviation from its mean by `factor`; the mean itself is the caller's.
+    #[inline(always)]
     pub fn scale(&mut self, state: usize, factor: F) {
         for i in 0..STATES {
             self.covariance[(i, state)] = self.covariance[(i, state)] * factor;
@@ -73,11 +74,13 @@ impl<F: Real> Belief<F> {
     }
 
     /// Adds process noise to one state.
+    #[inline(always)]
     pub fn add_variance(&mut self, state: usize, variance: F) {
         self.covariance[(state, state)] += variance;
     }
 
     /// Adds process noise common to two different states.
+    #[inline(always)]
     pub fn add_covariance(&mut self, a: usize, b: usize, covariance: F) {
         self.covariance[(a, b)] += covariance;
     }
@@ -191,8 +194,8 @@ impl<F: Real> Belief<F> {
         let p = &mut self.covariance;
         let row = &scalar.row;
         for i in 0..STATES {
-            for j in 0..=i {
-                if has(REACH, i) && has(REACH, j) && i != PIVOT && j != PIVOT {
+            for j in 0..STATES {
+                if j <= i && has(REACH, i) && has(REACH, j) && i != PIVOT && j != PIVOT {
                     p[(i, j)] -= gain[i] * shadow[j];
                 }
             }
@@ -220,40 +223,53 @@ impl<F: Real> Belief<F> {
     }
 
     /// Restores what rounding may cost: no negligible covariances, no variance above its ceiling (a congruence, so P stays definite), and
-    /// should P not be positive definite by a margin after all, no correlations: `n diag(P)` is never less than P.
-    pub fn settle(&mut self, ceiling: &[f64; STATES]) {
+    /// should P not be positive definite by a margin after all, no correlations: `n diag(P)` is never less than P. States beyond `GROUP` are
+    /// correlated with nothing.
+    pub fn settle<const GROUP: Support>(&mut self, ceiling: &[f64; STATES]) {
         for i in 0..STATES {
             if self.covariance[(i, i)] > F::of(ceiling[i]) {
-                self.scale(i, sqrt(F::of(ceiling[i]) / self.covariance[(i, i)]));
+                self.lower(i, F::of(ceiling[i]));
             }
         }
         self.covariance.map(|entry| if entry.magnitude() < F::of(NEGLIGIBLE) { F::ZERO } else { entry });
-        if !self.is_definite() {
+        if !self.is_definite::<GROUP>() {
             let variance =
                 core::array::from_fn(|i| (self.covariance[(i, i)] * F::of(STATES as f64)).within(F::of(NEGLIGIBLE), F::of(ceiling[i])));
             *self = Self::independent(self.mean, variance);
         }
     }
 
+    #[cold]
+    fn lower(&mut self, state: usize, variance: F) {
+        self.scale(state, sqrt(variance / self.covariance[(state, state)]));
+    }
+
     /// Whether P is positive definite by a margin of some roundings: every pivot of its decomposition `L D Lᵀ` against its variance.
-    pub fn is_definite(&self) -> bool {
-        let mut p = self.covariance;
-        for k in 0..STATES {
-            let pivot = p[(k, k)];
-            let definite = pivot > self.covariance[(k, k)] * F::MARGIN && pivot.is_finite();
-            if !definite {
-                return false;
-            }
-            let inverse = F::ONE / pivot;
-            for i in 0..STATES {
-                for j in 0..=i {
-                    if j > k {
-                        p[(i, j)] = p[(i, j)] - p[(i, k)] * inverse * p[(j, k)];
-                    }
+    #[inline(always)]
+    fn is_definite<const GROUP: Support>(&self) -> bool {
+        let mut rest = self.covariance;
+        self.eliminate::<GROUP, 0>(&mut rest)
+            && self.eliminate::<GROUP, 1>(&mut rest)
+            && self.eliminate::<GROUP, 2>(&mut rest)
+            && self.eliminate::<GROUP, 3>(&mut rest)
+            && self.eliminate::<GROUP, 4>(&mut rest)
+            && self.eliminate::<GROUP, 5>(&mut rest)
+    }
+
+    /// One column of it: whether its pivot is definite, and what is left without it.
+    #[inline(always)]
+    fn eliminate<const GROUP: Support, const PIVOT: usize>(&self, rest: &mut Symmetric<F>) -> bool {
+        let pivot = rest[(PIVOT, PIVOT)];
+        let inverse = F::ONE / pivot;
+        for i in 0..STATES {
+            for j in 0..STATES {
+                if j <= i && j > PIVOT && has(GROUP, i) && has(GROUP, j) && has(GROUP, PIVOT) {
+                    rest[(i, j)] = rest[(i, j)] - rest[(i, PIVOT)] * inverse * rest[(j, PIVOT)];
                 }
             }
         }
-        true
+        // False for what is no number, too.
+        pivot > self.covariance[(PIVOT, PIVOT)] * F::MARGIN
     }
 }
 

@@ -81,7 +81,7 @@ pub const GAP_S: f64 = 2.5;
 const SWITCHING_RATE: f64 = 1.0 / 120.0;
 
 /// Nothing is less certain than the range of a meter: V², A², A², Hz², ohm², Wh².
-pub const VARIANCE_MAX: [f64; STATES] = [1e3, 1e3, 1e3, 1.0, 0.25, 1e9];
+const VARIANCE_MAX: [f64; STATES] = [1e3, 1e3, 1e3, 1.0, 0.25, 1e9];
 /// Largest believable loop resistance, in ohm.
 const LOOP_MAX_OHM: f64 = 2.0;
 /// Active current may exceed the rms current by gain errors only.
@@ -110,11 +110,12 @@ impl SensorNoise {
 
     /// Variance of each channel's noise at the measurement `z`.
     pub fn variances<F: Real>(&self, z: &[F; CHANNELS]) -> [F; CHANNELS] {
-        core::array::from_fn(|i| {
+        let variance = |i: usize| {
             let relative = F::of(self.relative[i]) * z[i];
-            let floor = self.absolute[i] * self.absolute[i] + self.quantum[i] * self.quantum[i] / 12.0;
+            let floor = self.absolute[i] * self.absolute[i] + self.quantum[i] * self.quantum[i] * (1.0 / 12.0);
             relative * relative + F::of(floor)
-        })
+        };
+        [variance(V), variance(I), variance(P), variance(HZ)]
     }
 }
 
@@ -168,12 +169,14 @@ fn power_factor<F: Real>(belief: &Belief<F>) -> F {
 }
 
 /// The measurement that the state `x` leads to: V, I, P, f.
+#[inline(always)]
 pub fn expected<F: Real>(x: &[F; STATES]) -> [F; CHANNELS] {
     let voltage = x[SUPPLY] - x[LOOP] * x[ACTIVE];
     [voltage, x[RMS], voltage * x[ACTIVE], x[FREQUENCY]]
 }
 
 /// Derivative of [`expected`] by the state, at `x`.
+#[inline(always)]
 pub fn jacobian<F: Real>(x: &[F; STATES]) -> [[F; STATES]; CHANNELS] {
     let (zero, one) = (F::ZERO, F::ONE);
     let (supply, active, loop_ohm) = (x[SUPPLY], x[ACTIVE], x[LOOP]);
@@ -186,10 +189,12 @@ pub fn jacobian<F: Real>(x: &[F; STATES]) -> [[F; STATES]; CHANNELS] {
 }
 
 /// The measurement `z` with noise variances `noise`, linearised at the belief's mean.
+#[inline(always)]
 pub fn linearise<F: Real>(belief: &Belief<F>, z: &[F; CHANNELS], noise: &[F; CHANNELS]) -> [Scalar<F>; CHANNELS] {
     let rows = jacobian(&belief.mean);
     let expected = expected(&belief.mean);
-    core::array::from_fn(|i| Scalar { row: rows[i], innovation: z[i] - expected[i], variance: noise[i] })
+    let scalar = |i: usize| Scalar { row: rows[i], innovation: z[i] - expected[i], variance: noise[i] };
+    [scalar(V), scalar(I), scalar(P), scalar(HZ)]
 }
 
 /// Updates with the measurement `sample` but for channel `without`. Returns each channel's share of the normalised innovation squared.
@@ -210,6 +215,11 @@ pub fn update<F: Real>(belief: &mut Belief<F>, sample: &[Scalar<F>; CHANNELS], w
         nis[HZ] = sequence.absorb::<{ SUPPORT[HZ] }, { SUPPORT[HZ] }>(&sample[HZ]);
     }
     nis
+}
+
+/// Restores what rounding may cost, within what a household can be.
+pub fn settle<F: Real>(belief: &mut Belief<F>) {
+    belief.settle::<BUT_FREQUENCY>(&VARIANCE_MAX);
 }
 
 /// Makes room for a switched load: in both currents, correlated through the power factors of typical loads.

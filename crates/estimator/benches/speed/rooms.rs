@@ -50,7 +50,7 @@ pub fn measure<F: Real>(criterion: &mut Criterion<ProcessorTime>, precision: &st
         let mut belief = moment.posterior;
         ledger.integrate(&mut belief, black_box(F::ONE));
         ledger.read(&mut belief, moment.sample.energy_wh, F::ONE);
-        belief.settle(&load::VARIANCE_MAX);
+        load::settle(&mut belief);
         black_box(&belief);
     });
 }

@@ -28,7 +28,7 @@ fn plain<F: Real>(rows: &[Row], noise: &SensorNoise) -> Vec<([F; STATES], F)> {
             let nis = load::update(&mut belief, &sample, None).into_iter().fold(F::ZERO, |sum, share| sum + share);
             load::project(&mut belief.mean);
             ledger.integrate(&mut belief, F::ONE);
-            belief.settle(&load::VARIANCE_MAX);
+            load::settle(&mut belief);
             let energy = ledger.energy(&belief);
             let mut state = belief.mean;
             state[load::ENERGY] = F::from_count(energy.anchor_wh) + energy.remainder_wh;

@@ -33,5 +33,5 @@ pub fn step<F: Real>(belief: &mut Belief<F>, measured: &[F; CHANNELS], noise: &[
     load::predict(belief, F::ONE, F::ONE);
     let sample = load::linearise(belief, measured, noise);
     load::update(belief, &sample, None);
-    belief.settle(&load::VARIANCE_MAX);
+    load::settle(belief);
 }
