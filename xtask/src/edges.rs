@@ -23,6 +23,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["broker", "contracts", "edge-agent", "edge-core", "estimator", "fleet", "measure", "meters", "pki", "stream-processor", "wire"],
     ),
     ("testkit", &["broker", "measure", "pki", "wire"]),
+    // Measures the programs from outside; what it sends it makes with the real filter and the real wire.
+    ("pipeline", &["contracts", "edge-core", "estimator", "fleet", "measure", "pki", "testkit", "wire"]),
     (
         "promises",
         &[

@@ -8,7 +8,7 @@ pub mod credentials;
 pub mod kafka;
 pub mod mosquitto;
 pub mod ports;
-mod process;
+pub mod process;
 pub mod proxy;
 pub mod wait;
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::Context;
 
 /// A server of ours: killed when dropped, and killed by a guard when we die without dropping anything.
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
     guard: Child,
     log: PathBuf,
@@ -21,7 +21,7 @@ const GUARD: &str = r#"read -r word || { kill -9 "$1"; rm -rf "$2"; }"#;
 
 impl Server {
     /// Starts `command`, which writes to the file `log`. `dir` is removed with it if we die; if we live, it is its owner's.
-    pub(crate) fn start(command: &mut Command, log: &Path, dir: &Path) -> anyhow::Result<Server> {
+    pub fn start(command: &mut Command, log: &Path, dir: &Path) -> anyhow::Result<Server> {
         let program = command.get_program().to_string_lossy().into_owned();
         let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
         // Groups of their own: a Ctrl-C at the terminal is for us, and the guard sees to the rest.
@@ -45,12 +45,12 @@ impl Server {
     }
 
     /// The process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Fails with the end of the log if the server is not running any more.
-    pub(crate) fn check_running(&mut self) -> anyhow::Result<()> {
+    pub fn check_running(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => Err(anyhow::anyhow!("it ended with {status}; its log ends:\n{}", self.log_end())),
@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// The last lines it wrote.
-    pub(crate) fn log_end(&self) -> String {
+    pub fn log_end(&self) -> String {
         let read = || -> std::io::Result<String> {
             let mut file = File::open(&self.log)?;
             let len = file.metadata()?.len();

@@ -40,6 +40,11 @@ impl Kafka {
         &self.bootstrap
     }
 
+    /// Its process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.server.as_ref().map(Server::id)
+    }
+
     /// Kills the broker at once, as a power cut would; its data and its port stay reserved for [`Kafka::resume`].
     pub fn stop(&mut self) {
         self.server = None;

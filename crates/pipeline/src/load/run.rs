@@ -1,0 +1,209 @@
+//! The loop that drives all meters.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+use mio::{Events, Interest, Poll, Token};
+use wire::ack::Ack;
+
+use super::connection::Connection;
+use super::go_back::{GoBack, WINDOW};
+use super::mqtt::Incoming;
+use super::{Age, Counts, Packets, Stage, tell};
+use crate::plan::{Plan, now_us};
+
+/// Longest sleep, and how often is looked whether a meter must go back.
+const TICK_US: i64 = 50_000;
+/// Without any acknowledgement for so long after the end the rest is given up.
+const GIVE_UP_US: i64 = 60_000_000;
+
+struct Meter {
+    connection: Connection,
+    state: GoBack,
+    /// When each frame of the window was first sent.
+    sent_us: [i64; WINDOW],
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    packets: &'a [Packets],
+    meters: Vec<Meter>,
+    /// Frames that were due so far, all meters taking turns.
+    due: usize,
+    acknowledged: u64,
+    last_news_us: i64,
+    measuring: bool,
+    ages: Histogram<u64>,
+}
+
+/// Drives the meters through warm-up, measurement and the end.
+pub(super) fn run(plan: &Plan, connections: Vec<Connection>, packets: &[Packets]) -> anyhow::Result<()> {
+    let mut poll = Poll::new()?;
+    let meters = connections.into_iter().enumerate().map(|(number, mut connection)| {
+        poll.registry().register(&mut connection.socket, Token(number), Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Meter { connection, state: GoBack::new(), sent_us: [0; WINDOW] })
+    });
+    let meters = meters.collect::<std::io::Result<Vec<_>>>()?;
+    let ages = Histogram::new_with_bounds(1, 600_000_000, 3)?;
+    let start_us = plan.due_us(0, 0);
+    let mut run = Run { plan, packets, meters, due: 0, acknowledged: 0, last_news_us: start_us, measuring: false, ages };
+
+    let (begin_us, end_us) = (start_us + us(plan.load().warm_up_s), start_us + us(plan.load().warm_up_s + plan.load().seconds));
+    run.until(&mut poll, start_us)?;
+    if plan.load().rate.is_none() {
+        run.offer_all()?;
+    }
+    run.until(&mut poll, begin_us)?;
+    run.measuring = true;
+    tell(&Stage::Begin(run.counts()))?;
+    run.until(&mut poll, end_us)?;
+    run.measuring = false;
+    tell(&Stage::End(run.counts()))?;
+    run.drain(&mut poll)?;
+    tell(&run.result())
+}
+
+fn us(seconds: f64) -> i64 {
+    (seconds * 1e6) as i64
+}
+
+impl Run<'_> {
+    /// Without a rate each meter has all its frames from the beginning.
+    fn offer_all(&mut self) -> anyhow::Result<()> {
+        for (number, packets) in self.packets.iter().enumerate() {
+            packets.ends.iter().for_each(|_| self.meters[number].state.offer());
+            self.send(number, now_us())?;
+        }
+        Ok(())
+    }
+
+    /// Serves all meters until the instant.
+    fn until(&mut self, poll: &mut Poll, until_us: i64) -> anyhow::Result<()> {
+        let (mut events, mut look_us) = (Events::with_capacity(4096), 0);
+        loop {
+            let now = now_us();
+            if now >= until_us {
+                return Ok(());
+            }
+            self.offer_due(now)?;
+            if now >= look_us {
+                look_us = now + TICK_US;
+                self.look(now)?;
+            }
+            self.wait(poll, &mut events, until_us.min(look_us))?;
+        }
+    }
+
+    /// Sleeps until something comes, is due, or the instant has come, and takes what came.
+    fn wait(&mut self, poll: &mut Poll, events: &mut Events, until_us: i64) -> anyhow::Result<()> {
+        let until_us = if self.plan.load().rate.is_some() { until_us.min(self.next_due_us()) } else { until_us };
+        // The kernel counts in ms: what is due within one goes together.
+        let sleep_us = (until_us - now_us()).clamp(0, TICK_US).max(1_000);
+        match poll.poll(events, Some(Duration::from_micros(sleep_us as u64))) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        let now = now_us();
+        for event in events.iter() {
+            let Token(number) = event.token();
+            if event.is_writable() {
+                self.meters[number].connection.flush().context("a meter is cut")?;
+            }
+            if event.is_readable() {
+                self.receive(number, now)?;
+            }
+            self.send(number, now)?;
+        }
+        Ok(())
+    }
+
+    fn next_due_us(&self) -> i64 {
+        self.plan.due_us(self.due % self.meters.len(), self.due / self.meters.len())
+    }
+
+    fn offer_due(&mut self, now: i64) -> anyhow::Result<()> {
+        let until_us = self.plan.due_us(0, 0) + us(self.plan.load().duration().as_secs_f64());
+        while self.plan.load().rate.is_some() && self.next_due_us() <= now.min(until_us) {
+            let number = self.due % self.meters.len();
+            self.due += 1;
+            self.meters[number].state.offer();
+            self.send(number, now)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, number: usize, now: i64) -> anyhow::Result<()> {
+        let meter = &mut self.meters[number];
+        let first_new = meter.state.sent();
+        let frames = meter.state.send(now);
+        if frames.is_empty() {
+            return Ok(());
+        }
+        for frame in first_new..frames.end {
+            meter.sent_us[frame % WINDOW] = now;
+        }
+        meter.connection.send(self.packets[number].of_frames(frames)).context("a meter is cut")
+    }
+
+    fn receive(&mut self, number: usize, now: i64) -> anyhow::Result<()> {
+        let (plan, ages, measuring) = (self.plan, &mut self.ages, self.measuring);
+        let Meter { connection, state, sent_us } = &mut self.meters[number];
+        let mut newly = 0;
+        connection
+            .receive(|packet| {
+                let Incoming::Message(payload) = packet else { return };
+                let ack = Ack::decode(payload).expect("the processor's acknowledgements are sound");
+                let frames = state.acknowledge(ack.through, now, |frame| plan.last_seq(frame));
+                newly += frames.len() as u64;
+                for frame in frames.filter(|_| measuring) {
+                    let since = if plan.load().rate.is_some() { plan.due_us(number, frame) } else { sent_us[frame % WINDOW] };
+                    ages.saturating_record((now - since).max(1) as u64);
+                }
+            })
+            .with_context(|| format!("meter {number} is cut"))?;
+        if newly > 0 {
+            self.acknowledged += newly;
+            self.last_news_us = now;
+        }
+        Ok(())
+    }
+
+    /// Sends again what was not acknowledged in time.
+    fn look(&mut self, now: i64) -> anyhow::Result<()> {
+        for number in 0..self.meters.len() {
+            if self.meters[number].state.go_back(now) {
+                self.send(number, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn counts(&self) -> Counts {
+        let states = || self.meters.iter().map(|meter| &meter.state);
+        let waiting = states().map(GoBack::unsent).sum::<usize>() as u64;
+        Counts { acknowledged: self.acknowledged, waiting: if self.plan.load().rate.is_some() { waiting } else { 0 } }
+    }
+
+    /// Waits for the last acknowledgements.
+    fn drain(&mut self, poll: &mut Poll) -> anyhow::Result<()> {
+        if self.plan.load().rate.is_none() {
+            self.meters.iter_mut().for_each(|meter| meter.state.stop());
+        }
+        while self.meters.iter().any(|meter| !meter.state.is_drained()) && now_us() - self.last_news_us < GIVE_UP_US {
+            self.until(poll, now_us() + TICK_US)?;
+        }
+        Ok(())
+    }
+
+    fn result(&self) -> Stage {
+        let states = || self.meters.iter().map(|meter| &meter.state);
+        let age = |quantile: f64| self.ages.value_at_quantile(quantile) as f64 / 1e3;
+        Stage::Drained {
+            frames: states().map(GoBack::offered).collect(),
+            missing: states().map(|state| state.offered() - state.acknowledged()).sum(),
+            repeated: states().map(|state| state.repeated).sum(),
+            age: Age { p50: age(0.5), p99: age(0.99), max: self.ages.max() as f64 / 1e3 },
+        }
+    }
+}

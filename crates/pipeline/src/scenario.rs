@@ -1,0 +1,135 @@
+//! One run: start everything, load it, measure, read Kafka back.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use crate::audit::{self, Verdict};
+use crate::house::{House, Run};
+use crate::load::{Age, Counts, Job, Stage};
+use crate::plan::{Load, Plan};
+use crate::usage::{cpu_s, peak_rss};
+
+/// The processes whose time is told.
+pub const PROCESSES: [&str; 4] = ["gate", "processor", "Kafka", "generator"];
+
+/// What a run showed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was asked for.
+    pub load: Load,
+    /// Frames acknowledged in a second.
+    pub frames_per_s: f64,
+    /// Readings acknowledged in a second.
+    pub readings_per_s: f64,
+    /// Processor time for a frame by process, in µs, in the order of [`PROCESSES`].
+    pub cpu_us: [f64; 4],
+    /// Transactions committed in a second.
+    pub transactions_per_s: f64,
+    /// From measurement to the meter's knowing that it is in Kafka.
+    pub age: Age,
+    /// Most memory of gate and processor, in bytes.
+    pub peak_rss: [f64; 2],
+    /// Frames that did not leave in time because windows were full.
+    pub waiting: u64,
+    /// Frames that meters sent again.
+    pub repeated: u64,
+    /// What Kafka holds.
+    pub verdict: Verdict,
+}
+
+impl Outcome {
+    /// Processor time of gate and processor for a frame, in µs.
+    pub fn own_cpu_us(&self) -> f64 {
+        self.cpu_us[0] + self.cpu_us[1]
+    }
+
+    /// Whether the figures count: each record is in Kafka once, and a rate that was asked for was held.
+    pub fn counts(&self) -> bool {
+        self.verdict.is_clean() && self.load.rate.is_none_or(|rate| self.frames_per_s >= 0.98 * rate)
+    }
+}
+
+/// The load generator; killed when dropped.
+struct Generator {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Generator {
+    fn start(job: &Job) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--load", &serde_json::to_string(job)?]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start the load generator")?;
+        let lines = BufReader::new(child.stdout.take().context("its output is piped")?);
+        Ok(Self { child, lines })
+    }
+
+    fn next(&mut self) -> anyhow::Result<Stage> {
+        let mut line = String::new();
+        anyhow::ensure!(self.lines.read_line(&mut line)? > 0, "the load generator ended");
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        // One that has ended already is what we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A moment of a run.
+struct Moment {
+    counts: Counts,
+    cpu_s: [f64; 4],
+    transactions: f64,
+}
+
+/// Runs a load through programs of its own.
+pub async fn run(house: &mut House, load: &Load) -> anyhow::Result<Outcome> {
+    let run = house.start().await?;
+    match measure(house, &run, load) {
+        Ok(outcome) if outcome.verdict.is_clean() => Ok(outcome),
+        Ok(outcome) => bail!("lost or doubled: {:?}\n{}", outcome.verdict, run.complaints()),
+        Err(error) => bail!("{error:#}\n{}", run.complaints()),
+    }
+}
+
+fn measure(house: &House, run: &Run, load: &Load) -> anyhow::Result<Outcome> {
+    let mut generator = Generator::start(&Job { port: run.port, pki: house.pki(), load: load.clone() })?;
+    let Stage::Ready { start_us } = generator.next()? else { bail!("the load generator is not ready") };
+    let processes = [run.gate.id(), run.processor.id(), house.kafka.id().context("Kafka has ended")?, generator.child.id()];
+    let moment = |counts: Counts| -> anyhow::Result<Moment> {
+        let mut times = [0.0; 4];
+        for (time, process) in times.iter_mut().zip(processes) {
+            *time = cpu_s(process)?;
+        }
+        Ok(Moment { counts, cpu_s: times, transactions: run.transactions()? })
+    };
+    let Stage::Begin(counts) = generator.next()? else { bail!("the measurement does not begin") };
+    let begin = moment(counts)?;
+    let Stage::End(counts) = generator.next()? else { bail!("the measurement does not end") };
+    let end = moment(counts)?;
+    let Stage::Drained { frames, missing, repeated, age } = generator.next()? else { bail!("the load does not end") };
+    anyhow::ensure!(missing == 0, "{missing} frames were never acknowledged");
+
+    let plan = Plan::new(load.clone(), start_us);
+    let verdict = audit::audit(house.kafka.bootstrap(), &run.prefix, &plan, &frames)?;
+    let acknowledged = (end.counts.acknowledged - begin.counts.acknowledged) as f64;
+    let frames_per_s = acknowledged / load.seconds;
+    Ok(Outcome {
+        load: load.clone(),
+        frames_per_s,
+        readings_per_s: frames_per_s * load.records_per_frame as f64,
+        cpu_us: std::array::from_fn(|at| (end.cpu_s[at] - begin.cpu_s[at]) * 1e6 / acknowledged),
+        transactions_per_s: (end.transactions - begin.transactions) / load.seconds,
+        age,
+        peak_rss: [peak_rss(run.gate.id())?, peak_rss(run.processor.id())?],
+        waiting: end.counts.waiting,
+        repeated,
+        verdict,
+    })
+}
