@@ -38,7 +38,7 @@ impl Stage {
             crl_expired: broker::config::CrlExpired::Refuse,
         });
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        config.listen = broker::config::Listen { mqtts: any, admin: any };
+        config.listen = broker::config::Listen { mqtts: any, admin: any, ..broker::config::Listen::default() };
         let running = broker::start(config.clone()).await?;
         // It comes back where it was.
         config.listen.mqtts = running.mqtts_addr();

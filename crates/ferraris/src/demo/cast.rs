@@ -50,7 +50,8 @@ impl Cast {
         let broker = start_broker(broker_config.clone()).await?;
         // The next one must be found where the others look for it.
         let running = broker.get().context("the broker is not there")?;
-        broker_config.listen = broker::config::Listen { mqtts: running.mqtts_addr(), admin: running.admin_addr() };
+        broker_config.listen =
+            broker::config::Listen { mqtts: running.mqtts_addr(), admin: running.admin_addr(), ..broker::config::Listen::default() };
         let processor_config = processor_config(papers, stage, running.mqtts_addr())?;
         let gate = Arc::new(Gate::default());
         let processor = start_processor(processor_config.clone(), gate.clone()).await?;
@@ -131,7 +132,7 @@ fn broker_config(papers: &Papers) -> broker::Config {
         watch_ms: 2_000,
         crl_expired: broker::config::CrlExpired::Refuse,
     });
-    config.listen = broker::config::Listen { mqtts: any_port(), admin: any_port() };
+    config.listen = broker::config::Listen { mqtts: any_port(), admin: any_port(), ..broker::config::Listen::default() };
     config
 }
 
