@@ -4,7 +4,6 @@ use serde::Deserialize;
 
 use super::{count, range};
 use crate::error::ConfigError;
-use crate::gate::identity::Role;
 
 /// Limits; each is counted when it is met.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -112,15 +111,6 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What a client in this role may send.
-    pub fn rate(&self, role: Role) -> &Rate {
-        match role {
-            Role::Meter => &self.meter,
-            Role::Service | Role::Canary => &self.service,
-            Role::Operator => &self.operator,
-        }
-    }
-
     /// Values that would make no sense.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         range("limits.connections", count(self.connections), 1, 1_000_000)?;
@@ -168,7 +158,7 @@ impl Limits {
 
 impl Rate {
     fn check(&self, [messages, messages_burst, bytes, bytes_burst]: [&'static str; 4]) -> Result<(), ConfigError> {
-        // In nanoseconds it fits 64 bits.
+        // A burst at the lowest rate takes three centuries to refill: still a number of nanoseconds.
         let most = 10_000_000_000;
         range(messages, self.messages_per_s, 1, most)?;
         range(messages_burst, self.messages_burst, 1, most)?;

@@ -43,12 +43,13 @@ use crate::vitals::canary::Papers;
 use identity::Identity;
 use inbox::Pool;
 use places::Places;
-use rate::Takeover;
+use rate::{Allowances, Takeover};
 use table::Table;
 
 /// What all sessions share.
 pub(crate) struct Gate {
     pub(crate) limits: Limits,
+    allowances: Allowances,
     pub(crate) credentials: Credentials,
     pub(crate) canary: Papers,
     pub(crate) router: Router,
@@ -71,6 +72,7 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(limits: Limits, credentials: Credentials, canary: Papers, router: Router, metrics: Arc<Metrics>) -> Self {
         Self {
+            allowances: Allowances::new(&limits),
             credentials,
             canary,
             router,

@@ -6,32 +6,83 @@
 
 use std::time::{Duration, Instant};
 
+use super::identity::Role;
 use crate::config::{Limits, Rate};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// So many units in so much time, and how many at once after a pause.
+/// Binary digits behind the point of [`Pace::nanos`].
+const FRACTION: u32 = 24;
+
+/// So many units in so much time, and how many at once after a pause. Made once, so that a charge needs no division.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    units: u64,
-    time: Duration,
-    burst: u64,
+    /// Nanoseconds that a unit takes to refill, rounded up.
+    nanos: u128,
+    /// How long it takes to fill an empty bucket.
+    depth: Duration,
 }
 
 impl Pace {
+    fn new(units: u64, time: Duration, burst: u64) -> Self {
+        let nanos = (time.as_nanos() << FRACTION).div_ceil(u128::from(units.max(1)));
+        let mut this = Self { nanos, depth: Duration::ZERO };
+        this.depth = this.refill(burst);
+        this
+    }
+
     fn per_second(units: u64, burst: u64) -> Self {
-        Self { units, time: Duration::from_secs(1), burst }
+        Self::new(units, Duration::from_secs(1), burst)
     }
 
-    /// How long it takes to refill so many, rounded up; the longest time there is instead of one beyond it.
+    /// How long it takes to refill so many; the longest time there is instead of one beyond it.
     fn refill(&self, units: u64) -> Duration {
-        let nanos = u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(units.saturating_mul(nanos).div_ceil(self.units.max(1)))
+        let nanos = self.nanos.saturating_mul(u128::from(units)) >> FRACTION;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// What an identity may send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    messages: Pace,
+    bytes: Pace,
+    /// How long it may stay over that.
+    patience: Duration,
+}
+
+/// What everybody may, by role.
+#[derive(Debug)]
+pub(crate) struct Allowances {
+    meter: Allowance,
+    service: Allowance,
+    operator: Allowance,
+    takeovers: Pace,
+}
+
+impl Allowances {
+    /// As configured.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let allowance = |rate: &Rate| Allowance {
+            messages: Pace::per_second(rate.messages_per_s, rate.messages_burst),
+            bytes: Pace::per_second(rate.bytes_per_s, rate.bytes_burst),
+            patience: Duration::from_secs(limits.over_rate_s),
+        };
+        Self {
+            meter: allowance(&limits.meter),
+            service: allowance(&limits.service),
+            operator: allowance(&limits.operator),
+            takeovers: Pace::new(limits.takeovers_per_minute, MINUTE, limits.takeovers_per_minute),
+        }
     }
 
-    /// How long it takes to fill an empty bucket.
-    fn depth(&self) -> Duration {
-        self.refill(self.burst)
+    /// What an identity in this role may send.
+    pub(crate) fn of(&self, role: Role) -> &Allowance {
+        match role {
+            Role::Meter => &self.meter,
+            Role::Service | Role::Canary => &self.service,
+            Role::Operator => &self.operator,
+        }
     }
 }
 
@@ -51,20 +102,20 @@ impl Bucket {
         self.full_at.saturating_duration_since(now)
     }
 
-    fn is_half_full(&self, pace: Pace, now: Instant) -> bool {
-        self.missing(now).saturating_mul(2) <= pace.depth()
+    fn is_half_full(&self, pace: &Pace, now: Instant) -> bool {
+        self.missing(now).saturating_mul(2) <= pace.depth
     }
 
     /// Takes units, more than there are if need be: how long until what was overdrawn is made good.
-    fn take(&mut self, pace: Pace, units: u64, now: Instant) -> Duration {
+    fn take(&mut self, pace: &Pace, units: u64, now: Instant) -> Duration {
         let missing = self.missing(now).saturating_add(pace.refill(units));
         // Beyond what the clock can count nothing is added; that is centuries.
         self.full_at = now.checked_add(missing).unwrap_or(self.full_at);
-        missing.saturating_sub(pace.depth())
+        missing.saturating_sub(pace.depth)
     }
 
     /// Takes one if there is one.
-    fn try_take(&mut self, pace: Pace, now: Instant) -> bool {
+    fn try_take(&mut self, pace: &Pace, now: Instant) -> bool {
         let mut after = *self;
         let taken = after.take(pace, 1, now).is_zero();
         if taken {
@@ -126,10 +177,10 @@ impl Standing {
     }
 
     /// Charges what was sent. After a verdict of `Cut` the patience begins anew.
-    pub(crate) fn charge(&mut self, rate: &Rate, patience: Duration, messages: u64, bytes: u64, now: Instant) -> Verdict {
-        let of_messages = Pace::per_second(rate.messages_per_s, rate.messages_burst);
-        let of_bytes = Pace::per_second(rate.bytes_per_s, rate.bytes_burst);
-        if self.messages.is_half_full(of_messages, now) && self.bytes.is_half_full(of_bytes, now) {
+    pub(crate) fn charge(&mut self, allowance: &Allowance, messages: u64, bytes: u64, now: Instant) -> Verdict {
+        let Allowance { messages: of_messages, bytes: of_bytes, patience } = allowance;
+        let is_over = self.over_since.is_some();
+        if is_over && self.messages.is_half_full(of_messages, now) && self.bytes.is_half_full(of_bytes, now) {
             self.over_since = None;
         }
         let waits = (self.messages.take(of_messages, messages, now), self.bytes.take(of_bytes, bytes, now));
@@ -138,7 +189,7 @@ impl Standing {
             return Verdict::Go;
         }
         let since = *self.over_since.get_or_insert(now);
-        if now.saturating_duration_since(since) > patience {
+        if now.saturating_duration_since(since) > *patience {
             self.over_since = None;
             return Verdict::Cut(measure);
         }
@@ -146,8 +197,8 @@ impl Standing {
     }
 
     /// Counts a takeover.
-    pub(crate) fn take_over(&mut self, limits: &Limits, now: Instant) -> Takeover {
-        if self.takeovers.try_take(takeovers(limits), now) {
+    pub(crate) fn take_over(&mut self, allowances: &Allowances, now: Instant) -> Takeover {
+        if self.takeovers.try_take(&allowances.takeovers, now) {
             return Takeover::Usual;
         }
         let news = self.told.is_none_or(|told| now.saturating_duration_since(told) >= MINUTE);
@@ -158,18 +209,14 @@ impl Standing {
     }
 
     /// Whether one takeover more would be too many.
-    pub(crate) fn is_contested(&self, limits: &Limits, now: Instant) -> bool {
-        !self.takeovers.clone().try_take(takeovers(limits), now)
+    pub(crate) fn is_contested(&self, allowances: &Allowances, now: Instant) -> bool {
+        !self.takeovers.clone().try_take(&allowances.takeovers, now)
     }
 
     /// Whether there is nothing to remember.
     pub(crate) fn is_forgotten(&self, now: Instant) -> bool {
         [self.messages, self.bytes, self.takeovers].iter().all(|bucket| bucket.missing(now).is_zero())
     }
-}
-
-fn takeovers(limits: &Limits) -> Pace {
-    Pace { units: limits.takeovers_per_minute, time: MINUTE, burst: limits.takeovers_per_minute }
 }
 
 #[cfg(test)]

@@ -5,7 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 const RATE: Rate = Rate { messages_per_s: 10, messages_burst: 20, bytes_per_s: 1000, bytes_burst: 5000 };
-const PATIENCE: Duration = Duration::from_secs(30);
+
+fn allowance() -> Allowance {
+    let limits = Limits { meter: RATE, over_rate_s: 30, ..Limits::default() };
+    *Allowances::new(&limits).of(Role::Meter)
+}
 
 fn millis(value: u64) -> Duration {
     Duration::from_millis(value)
@@ -15,11 +19,11 @@ fn millis(value: u64) -> Duration {
 fn a_burst_is_free_and_then_the_rate_counts() {
     let now = Instant::now();
     let mut standing = Standing::new(now);
-    assert_eq!(standing.charge(&RATE, PATIENCE, 20, 0, now), Verdict::Go);
-    assert_eq!(standing.charge(&RATE, PATIENCE, 1, 0, now), Verdict::Wait(now + millis(100), Measure::Messages));
-    assert_eq!(standing.charge(&RATE, PATIENCE, 1, 5000, now + millis(200)), Verdict::Go);
+    assert_eq!(standing.charge(&allowance(), 20, 0, now), Verdict::Go);
+    assert_eq!(standing.charge(&allowance(), 1, 0, now), Verdict::Wait(now + millis(100), Measure::Messages));
+    assert_eq!(standing.charge(&allowance(), 1, 5000, now + millis(200)), Verdict::Go);
     let now = now + millis(300);
-    assert_eq!(standing.charge(&RATE, PATIENCE, 1, 1100, now), Verdict::Wait(now + millis(1000), Measure::Bytes));
+    assert_eq!(standing.charge(&allowance(), 1, 1100, now), Verdict::Wait(now + millis(1000), Measure::Bytes));
 }
 
 #[test]
@@ -29,23 +33,23 @@ fn who_stays_over_is_cut_and_who_pauses_is_not() {
     let mut cuts = Vec::new();
     for second in 0..100 {
         let now = start + Duration::from_secs(second);
-        if matches!(greedy.charge(&RATE, PATIENCE, 30, 0, now), Verdict::Cut(Measure::Messages)) {
+        if matches!(greedy.charge(&allowance(), 30, 0, now), Verdict::Cut(Measure::Messages)) {
             cuts.push(second);
         }
         // Twice the rate for ten seconds, then nothing for twenty.
         let messages = if second % 30 < 10 { 20 } else { 0 };
-        assert!(!matches!(draining.charge(&RATE, PATIENCE, messages, 0, now), Verdict::Cut(_)), "cut after {second} s");
+        assert!(!matches!(draining.charge(&allowance(), messages, 0, now), Verdict::Cut(_)), "cut after {second} s");
     }
     assert_eq!(cuts, [31, 63, 95], "patience begins anew after a cut");
     // An old sin is forgotten, however much comes at once after a pause.
     let now = start + Duration::from_secs(5000);
-    assert!(matches!(draining.charge(&RATE, PATIENCE, 100, 0, now), Verdict::Wait(..)));
-    assert!(matches!(draining.charge(&RATE, PATIENCE, 100, 0, now + Duration::from_secs(5000)), Verdict::Wait(..)));
+    assert!(matches!(draining.charge(&allowance(), 100, 0, now), Verdict::Wait(..)));
+    assert!(matches!(draining.charge(&allowance(), 100, 0, now + Duration::from_secs(5000)), Verdict::Wait(..)));
 }
 
 #[test]
 fn four_takeovers_in_a_minute_are_news_once() {
-    let (limits, start) = (Limits::default(), Instant::now());
+    let (limits, start) = (Allowances::new(&Limits::default()), Instant::now());
     let mut standing = Standing::new(start);
     for number in 0..3 {
         assert!(!standing.is_contested(&limits, start));
@@ -75,7 +79,7 @@ proptest! {
             // Not read from while overdrawn: then only `units` of one read are ever beyond the bound.
             let allowed = u128::from(burst) + (now - start).as_nanos() * u128::from(per_s) / 1_000_000_000;
             prop_assert!(u128::from(sent) <= allowed + 1, "{sent} sent, {allowed} allowed");
-            let wait = bucket.take(pace, units, now);
+            let wait = bucket.take(&pace, units, now);
             prop_assert!(wait <= pace.refill(units) + Duration::from_nanos(1));
             sent += units;
             now += wait;
@@ -88,10 +92,10 @@ proptest! {
         let pace = Pace::per_second(per_s, burst);
         let mut now = Instant::now();
         let mut bucket = Bucket::full(now);
-        prop_assert_eq!(bucket.take(pace, burst, now), Duration::ZERO);
+        prop_assert_eq!(bucket.take(&pace, burst, now), Duration::ZERO);
         for units in times.into_iter().map(|units| units.min(burst)) {
             now += pace.refill(units);
-            prop_assert_eq!(bucket.take(pace, units, now), Duration::ZERO);
+            prop_assert_eq!(bucket.take(&pace, units, now), Duration::ZERO);
         }
     }
 
@@ -103,7 +107,7 @@ proptest! {
         let mut bucket = Bucket::full(now);
         let mut last = Duration::ZERO;
         for units in takes {
-            let wait = bucket.take(pace, units, now);
+            let wait = bucket.take(&pace, units, now);
             prop_assert!(wait >= last);
             last = wait;
         }

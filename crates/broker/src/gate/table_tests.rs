@@ -5,6 +5,7 @@ use super::*;
 use crate::config::Limits;
 use crate::gate::identity::CertificateId;
 use crate::gate::inbox::Pool;
+use crate::gate::rate::Allowances;
 
 fn identity(role: Role, serial: u8) -> Identity {
     named("x", role, serial)
@@ -55,7 +56,7 @@ fn what_an_identity_spent_outlives_its_connections_but_not_for_ever() {
     let spend = |meter: &Identity| {
         assert!(table.connected(meter, 1, now));
         let (_, standing) = table.look_up(meter, 1, now);
-        lock(&standing).charge(&limits.meter, Duration::from_secs(1), limits.meter.messages_burst, 0, now);
+        lock(&standing).charge(Allowances::new(&limits).of(Role::Meter), limits.meter.messages_burst, 0, now);
         table.disconnected(meter, now);
         standing
     };

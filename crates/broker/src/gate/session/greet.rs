@@ -40,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             // It renews its session itself.
             Entered::Replaced if identity.role == Role::Canary => false,
             Entered::Replaced => {
-                let takeover = lock(&standing).take_over(&gate.limits, moment);
+                let takeover = lock(&standing).take_over(&gate.allowances, moment);
                 gate.taken_over(&identity, takeover);
                 takeover != Takeover::Usual
             }
@@ -66,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn wait_if_contested(&self, identity: &Identity) -> Result<Arc<Mutex<Standing>>, End> {
         let (gate, moment) = (&self.gate, Instant::now().into_std());
         let (replaces, standing) = gate.table.look_up(identity, self.id, moment);
-        let contested = replaces && identity.role != Role::Canary && lock(&standing).is_contested(&gate.limits, moment);
+        let contested = replaces && identity.role != Role::Canary && lock(&standing).is_contested(&gate.allowances, moment);
         if contested {
             tokio::select! {
                 () = gate.stop.cancelled() => return Err(End::Cut(Cut::Shutdown)),

@@ -1,7 +1,5 @@
 //! What is read when: packets as they come, no faster than the identity's rate, none that never ends, no silence that is too long.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -59,9 +57,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn charge(&mut self, open: &Open, messages: u64, bytes: usize, now: Instant) -> Result<(), End> {
-        let (limits, bytes) = (&self.gate.limits, u64::try_from(bytes).unwrap_or(u64::MAX));
-        let (rate, patience) = (limits.rate(open.identity.role), Duration::from_secs(limits.over_rate_s));
-        let verdict = lock(&open.standing).charge(rate, patience, messages, bytes, now.into_std());
+        let (allowance, bytes) = (self.gate.allowances.of(open.identity.role), u64::try_from(bytes).unwrap_or(u64::MAX));
+        let verdict = lock(&open.standing).charge(allowance, messages, bytes, now.into_std());
         match verdict {
             Verdict::Go => Ok(()),
             Verdict::Wait(until, measure) => {
