@@ -38,8 +38,16 @@ impl Budget {
 
     fn figure(&self, name: &str, count: f64) -> Figure {
         let budget = self.instructions.get(name).unwrap_or_else(|| panic!("{}: nothing for '{name}', which takes {count:.0}", Self::FILE));
+        let most = (budget * (1.0 + self.slack_percent / 100.0)).round();
         // Instructions of another processor are others.
-        let bound = cfg!(target_arch = "x86_64").then(|| Bound::AtMost((budget * (1.0 + self.slack_percent / 100.0)).round()));
+        let bound = cfg!(target_arch = "x86_64").then_some(Bound::AtMost(most));
+        if bound.is_some() && count > most {
+            eprintln!(
+                "{name}: {count:.0}, more than {budget} and {} %. If it must be, write it into {} and why into the commit.",
+                self.slack_percent,
+                Self::FILE
+            );
+        }
         Figure::new(name, count.round(), "count", bound)
     }
 }
