@@ -208,7 +208,11 @@ pub struct Client {
 
 impl Client {
     pub async fn tls(address: SocketAddr, config: Arc<ClientConfig>) -> std::io::Result<Self> {
-        let socket = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?, config).await
+    }
+
+    /// Over a socket of one's own making.
+    pub async fn over(socket: TcpStream, config: Arc<ClientConfig>) -> std::io::Result<Self> {
         socket.set_nodelay(true)?;
         let name = ServerName::try_from("localhost").unwrap();
         let stream = timeout(PATIENCE, TlsConnector::from(config).connect(name, socket)).await.expect("handshake takes too long")?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use pki::{Authority, IssueOptions, Role};
 use rustls::ClientConfig;
+use tokio::net::TcpSocket;
 
 use crate::program::Program;
 use crate::support::{Client, client_config, configuration, connect_packet, down, packet, publish_packet, subscribe_packet, up};
@@ -22,10 +23,14 @@ struct Victim {
 impl Victim {
     /// Nobody is slowed down: what is kept is looked at, not how fast it may come.
     fn start() -> Self {
+        Self::with("")
+    }
+
+    fn with(limits: &str) -> Self {
         let (dir, authority, _) = configuration();
         let fast =
             "[limits.meter]\nmessages_per_s = 1000000\nmessages_burst = 1000000\nbytes_per_s = 1000000000\nbytes_burst = 1000000000\n";
-        Self { program: Program::start(dir.path(), fast), authority, _dir: dir }
+        Self { program: Program::start(dir.path(), &format!("{limits}{fast}")), authority, _dir: dir }
     }
 
     fn address(&self) -> SocketAddr {
@@ -134,4 +139,35 @@ async fn promised_lengths_are_not_reserved() {
         clients.push(client);
     }
     victim.keeps_little(before, "promised lengths");
+}
+
+/// Meters that do the most they can: most of a packet that never ends, and a queue that is full because they don't read.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_meters_cost_no_more_than_their_limits() {
+    const METERS: u64 = 60;
+    let mut victim = Victim::with("[limits]\npacket_ms = 600000\nwrite_ms = 600000\n");
+    let mut service = victim.client("p1", Role::Service).await;
+    let before = victim.rss();
+    let mut meters = Vec::new();
+    for number in 0..METERS {
+        let name = format!("m{number}");
+        // So that the broker's side is full soon.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let socket = socket.connect(victim.address()).await.unwrap();
+        let mut meter = Client::over(socket, victim.credentials(&name, Role::Meter)).await.unwrap();
+        meter.connect(&name).await;
+        assert_eq!(meter.subscribe(1, &[(&down(&name), 0)]).await, [0]);
+        meter.send(&publish_packet(&up(&name), &[0; 8100], None, false)[..8100]).await;
+        meters.push(meter);
+    }
+    for _ in 0..100 {
+        for number in 0..METERS {
+            service.publish(&down(&format!("m{number}")), &[0; 8000], None, false).await;
+        }
+    }
+    service.is_quiet().await;
+    let each = victim.rss().saturating_sub(before) / METERS;
+    // docs/gate-limits.md, “Memory in the worst case”.
+    assert!(each < 200 * 1024, "{each} bytes for each");
 }
