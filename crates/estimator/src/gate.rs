@@ -5,8 +5,8 @@
 //! `νᵀ S⁻¹ ν + ln|S| - 2 ln prior`.
 
 use crate::Real;
-use crate::filter::{Belief, Scalar, dot};
-use crate::load::{self, CHANNELS, HZ, I, P, SUPPORT, V};
+use crate::filter::{Belief, STATES, Scalar, Support, dot};
+use crate::load::{self, ACTIVE, CHANNELS, HZ, I, P, RMS, SUPPLY, SUPPORT, V};
 use crate::real::ln;
 
 /// 99.9 % of the samples of a healthy filter stay below: chi-square with four degrees of freedom.
@@ -64,15 +64,11 @@ impl Verdict {
 pub fn judge<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS], contradicted: bool) -> Verdict {
     let usual = innovation_covariance(prior, sample);
     let mut best = Best { score: score(&usual, sample, &[false; CHANNELS], 0.0), verdict: Verdict::NORMAL };
-    let widened = |verdict: Verdict| {
-        let mut belief = *prior;
-        verdict.widen(&mut belief);
-        innovation_covariance(&belief, sample)
-    };
-    let stepped = widened(Verdict::STEP);
+    let shift = room::<{ 1 << SUPPLY }, F>(Verdict::SHIFT, sample);
+    let stepped = sum(&usual, &room::<{ 1 << ACTIVE | 1 << RMS }, F>(Verdict::STEP, sample));
     best.offer(score(&stepped, sample, &[false; CHANNELS], PRIOR_STEP), Verdict::STEP);
-    best.offer(score(&widened(Verdict::SHIFT), sample, &[false; CHANNELS], PRIOR_SHIFT), Verdict::SHIFT);
-    best.offer(score(&widened(Verdict::BOTH), sample, &[false; CHANNELS], PRIOR_STEP + PRIOR_SHIFT), Verdict::BOTH);
+    best.offer(score(&sum(&usual, &shift), sample, &[false; CHANNELS], PRIOR_SHIFT), Verdict::SHIFT);
+    best.offer(score(&sum(&stepped, &shift), sample, &[false; CHANNELS], PRIOR_STEP + PRIOR_SHIFT), Verdict::BOTH);
     let prior_bad = if contradicted { PRIOR_BAD_CONTRADICTED } else { PRIOR_BAD };
     for channel in 0..CHANNELS {
         let mut bad = [false; CHANNELS];
@@ -101,8 +97,35 @@ impl<F: Real> Best<F> {
     }
 }
 
+/// A symmetric matrix of which only the lower triangle counts.
+type Square<F> = [[F; CHANNELS]; CHANNELS];
+
+fn sum<F: Real>(a: &Square<F>, b: &Square<F>) -> Square<F> {
+    let mut sum = *a;
+    for i in 0..CHANNELS {
+        for j in 0..CHANNELS {
+            sum[i][j] += b[i][j];
+        }
+    }
+    sum
+}
+
+/// What a verdict adds to the covariance of the innovations: `H Q Hᵀ` of the room that it makes for these states.
+fn room<const SUPPORT: Support, F: Real>(verdict: Verdict, sample: &[Scalar<F>; CHANNELS]) -> Square<F> {
+    let mut belief = Belief::independent([F::ZERO; STATES], [F::ZERO; STATES]);
+    verdict.widen(&mut belief);
+    let mut room = [[F::ZERO; CHANNELS]; CHANNELS];
+    for i in 0..CHANNELS {
+        let shadow = belief.along::<SUPPORT>(&sample[i].row);
+        for j in 0..CHANNELS {
+            room[i][j] = dot::<SUPPORT, F>(&shadow, &sample[j].row);
+        }
+    }
+    room
+}
+
 /// `H P Hᵀ + R`.
-fn innovation_covariance<F: Real>(belief: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) -> [[F; CHANNELS]; CHANNELS] {
+fn innovation_covariance<F: Real>(belief: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) -> Square<F> {
     let voltage = belief.along::<{ SUPPORT[V] }>(&sample[V].row);
     let current = belief.along::<{ SUPPORT[I] }>(&sample[I].row);
     let power = belief.along::<{ SUPPORT[P] }>(&sample[P].row);
@@ -122,7 +145,7 @@ fn innovation_covariance<F: Real>(belief: &Belief<F>, sample: &[Scalar<F>; CHANN
 }
 
 /// `νᵀ S⁻¹ ν + ln|S| - 2 ln prior` by the decomposition `S = L D Lᵀ`; `bad` channels have the variance of bad data added.
-fn score<F: Real>(covariance: &[[F; CHANNELS]; CHANNELS], sample: &[Scalar<F>; CHANNELS], bad: &[bool; CHANNELS], ln_prior: f64) -> F {
+fn score<F: Real>(covariance: &Square<F>, sample: &[Scalar<F>; CHANNELS], bad: &[bool; CHANNELS], ln_prior: f64) -> F {
     let mut s = *covariance;
     for i in 0..CHANNELS {
         if bad[i] {
