@@ -168,12 +168,13 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use pki::{Authority, IssueOptions, Role};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::time::timeout;
     use wire::topic::Shard;
+
+    use crate::router::Parcel;
 
     use super::*;
     use crate::config::Tls;
@@ -208,7 +209,7 @@ mod tests {
         assert!(timeout(Duration::from_millis(200), broker.failed()).await.is_err());
 
         let shard = Shard::new(0).unwrap();
-        let _ = broker.gate.router.publish(shard, Bytes::from("é/x"), Bytes::new()).unwrap();
+        let _ = broker.gate.router.publish(shard, &Parcel::new("é/x".into(), "", b"")).unwrap();
         timeout(Duration::from_secs(20), broker.failed()).await.expect("a dead router goes unnoticed");
         assert!(readiness(&broker).await.starts_with("HTTP/1.1 503"));
         assert!(broker.metrics().contains("ferraris_broker_router_alive 0\n"));

@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wire::topic::{Shard, Topic};
 
 use super::acl::Filter;
 use super::machine::Machine;
 use super::{Gate, packet};
 use crate::reason::Reason;
-use crate::router::{Event, Feed, Gone, Link, Message, Taken};
+use crate::router::{Event, Feed, Gone, Link, Message, Parcel, Taken};
 
 /// What a service or operator has in the gate.
 pub(super) struct Client {
@@ -133,8 +132,8 @@ impl Client {
     }
 
     /// Publishes.
-    pub(super) fn publish(&mut self, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
-        self.link.publish(topic, payload)
+    pub(super) fn publish(&mut self, parcel: &Parcel) -> Result<Taken, Gone> {
+        self.link.publish(parcel)
     }
 
     /// The client has acknowledged a message.

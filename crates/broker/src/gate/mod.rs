@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use measure::{MeterId, UnixMillis};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::presence::{LastValues, Presence, State};
 use crate::reason::Reason;
 use crate::revocation::Credentials;
-use crate::router::{Feed, Router, Taken};
+use crate::router::{Feed, Parcel, Router, Taken};
 use crate::vitals::canary::Papers;
 use identity::Identity;
 use inbox::Pool;
@@ -111,7 +110,7 @@ impl Gate {
             self.metrics.dropped(Reason::StateFull, 1);
         }
         let topic = Topic::State { meter: meter.clone() };
-        match self.router.publish(Shard::of(meter), Bytes::from(topic.to_string()), value) {
+        match self.router.publish(Shard::of(meter), &Parcel::new(Feed::State.name(), &topic.to_string(), &value)) {
             Ok(Taken::Yes) => self.flow.passed(Feed::State),
             Ok(Taken::Busy) | Err(_) => self.metrics.dropped(Reason::StateRouterBusy, 1),
         }

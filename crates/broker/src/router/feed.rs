@@ -1,6 +1,9 @@
 //! The router's own subscriptions. Whatever filters clients ask for, the router knows only these: its logs are never freed, so their
 //! number must not be the clients' choice. What of a feed a client asked for, its session picks out.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use wire::topic::{self, Shard, Topic};
 
 use crate::gate::acl::Filter;
@@ -19,9 +22,13 @@ pub(crate) enum Feed {
 }
 
 /// Acknowledgements to all meters.
-pub(crate) const DOWN: &str = topic::DOWN_ALL;
+pub(crate) const DOWN: &str = "down";
 /// Commands to all meters.
-pub(crate) const COMMAND: &str = "f1/+/+/cmd";
+pub(crate) const COMMAND: &str = "command";
+
+/// Names of all feeds. Made once and never freed, so that handing one out counts no references between threads.
+static NAMES: LazyLock<Vec<Bytes>> =
+    LazyLock::new(|| Feed::all().map(|feed| Bytes::from_static(String::leak(feed.filter()).as_bytes())).collect());
 
 impl Feed {
     /// Every feed there is.
@@ -40,14 +47,19 @@ impl Feed {
         }
     }
 
-    /// As rumqttd takes it.
+    /// What its messages are published and subscribed to in the router: its name.
     pub(crate) fn filter(self) -> String {
         match self {
-            Self::Up(shard) => topic::up_filter(shard).to_string(),
-            Self::State => topic::STATE_ALL.to_owned(),
-            Self::Live => topic::LIVE_ALL.to_owned(),
-            Self::Alert => topic::ALERT_ALL.to_owned(),
+            Self::Up(shard) => format!("up-{shard}"),
+            Self::State => "state".to_owned(),
+            Self::Live => "live".to_owned(),
+            Self::Alert => "alert".to_owned(),
         }
+    }
+
+    /// The same as bytes.
+    pub(crate) fn name(self) -> Bytes {
+        NAMES.get(self.index()).cloned().unwrap_or_default()
     }
 
     /// What a filter needs. Nothing for a meter's own topics, which come by the gate's links.

@@ -12,7 +12,7 @@ use rumqttd::protocol::{
     Disconnect, DisconnectReasonCode, Filter, Packet, PubAck, PubAckReason, Publish, QoS, RetainForwardRule, Subscribe, Unsubscribe,
 };
 
-use super::{Gone, Slot, Taken};
+use super::{Gone, Parcel, Slot, Taken};
 
 /// The two ends of a new link.
 pub(super) type Parts = (LinkTx, LinkRx);
@@ -38,7 +38,7 @@ impl Outlet {
     }
 
     /// Hands a message over if not too much waits already.
-    pub(super) fn publish(&mut self, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
+    pub(super) fn publish(&mut self, parcel: &Parcel) -> Result<Taken, Gone> {
         let waiting = self.tx.buffer().len();
         if waiting == 0 {
             self.waiting_bytes = 0;
@@ -46,8 +46,9 @@ impl Outlet {
         if waiting >= WAITING_MAX || self.waiting_bytes >= WAITING_BYTES_MAX {
             return Ok(Taken::Busy);
         }
-        self.waiting_bytes = self.waiting_bytes.saturating_add(topic.len()).saturating_add(payload.len());
-        self.push_always(Packet::Publish(Publish::new(topic, payload, false), None)).map(|()| Taken::Yes)
+        self.waiting_bytes = self.waiting_bytes.saturating_add(parcel.content.len());
+        let publish = Publish::new(parcel.feed.clone(), parcel.content.clone(), false);
+        self.push_always(Packet::Publish(publish, None)).map(|()| Taken::Yes)
     }
 
     /// Hands a packet over. The router takes all that waits at one event, so only the first packet that waits needs one.
@@ -125,8 +126,8 @@ impl Link {
     }
 
     /// Publishes.
-    pub(crate) fn publish(&mut self, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
-        self.outlet.publish(topic, payload)
+    pub(crate) fn publish(&mut self, parcel: &Parcel) -> Result<Taken, Gone> {
+        self.outlet.publish(parcel)
     }
 
     /// Waits until something has come and adds it to `batch`. May be dropped while it waits; nothing is lost then.
@@ -146,14 +147,15 @@ impl Link {
     fn take(&mut self, notification: Option<Notification>, batch: &mut Vec<Event>) {
         match notification {
             Some(Notification::Forward(forward)) => {
-                let (topic, payload) = (forward.publish.topic.clone(), forward.publish.payload.clone());
+                let Publish { topic: feed, payload: content, .. } = &forward.publish;
                 // rumqttd doesn't show the QoS, but counts the two bytes of a packet identifier into the length.
-                let bare = topic.len().saturating_add(payload.len()).saturating_add(2);
+                let bare = feed.len().saturating_add(content.len()).saturating_add(2);
                 if forward.publish.len() > bare {
                     self.last_pkid = if self.last_pkid >= PKID_MAX { 1 } else { self.last_pkid.saturating_add(1) };
                     self.unacknowledged = self.unacknowledged.saturating_add(1);
                 }
-                batch.push(Event::Message(Message { topic, payload, place: forward.cursor.map(|(_, place)| place) }));
+                let place = forward.cursor.map(|(_, place)| place);
+                batch.extend(Parcel::open(content).map(|(topic, payload)| Event::Message(Message { topic, payload, place })));
             }
             Some(Notification::Unschedule) => self.unscheduled = true,
             Some(other) => {

@@ -2,20 +2,21 @@
 //!
 //! What is known of rumqttd 0.20.0 and kept away from it here: a topic that doesn't begin with ASCII, an acknowledgement out of order,
 //! a link name with wildcards, a shared subscription, and a `ready` for a link that is gone each end its thread, and with it the
-//! broker. Topics reach it only after [`wire::topic`] read them; acknowledgements, names and `ready` are made in [`link`].
+//! broker. It sees no topic of a client's: messages go through it as a [`Parcel`]. Acknowledgements, names and `ready` are made in [`link`].
 //!
 //! Its thread can't be stopped: a stopped broker leaves it waiting, with its logs (bounded by the configuration). rumqttd offers no
 //! other way; a process that ends takes it along.
 
 pub(crate) mod feed;
 mod link;
+mod parcel;
 
 pub(crate) use feed::Feed;
 pub(crate) use link::{Event, Link, Message};
+pub(crate) use parcel::Parcel;
 
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use rumqttd::RouterConfig;
 use rumqttd::local::LinkBuilder;
 use wire::topic::Shard;
@@ -97,10 +98,10 @@ impl Router {
     }
 
     /// Hands over a message on the link of `shard`, which keeps the order of what is handed over with the same shard.
-    pub(crate) fn publish(&self, shard: Shard, topic: Bytes, payload: Bytes) -> Result<Taken, Gone> {
+    pub(crate) fn publish(&self, shard: Shard, parcel: &Parcel) -> Result<Taken, Gone> {
         let number = usize::from(shard.number()).checked_rem(self.uplinks.len()).unwrap_or(0);
         let uplink = self.uplinks.get(number).ok_or(Gone)?;
-        lock(uplink).publish(topic, payload)
+        lock(uplink).publish(parcel)
     }
 }
 

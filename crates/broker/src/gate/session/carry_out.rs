@@ -14,7 +14,7 @@ use crate::gate::inbox::{Post, Way};
 use crate::gate::machine::Step;
 use crate::gate::packet::{self, Packet};
 use crate::reason::Reason;
-use crate::router::{Feed, Gone, Taken};
+use crate::router::{Feed, Gone, Parcel, Taken, feed};
 
 /// Pause until a message is offered again to a router that is busy.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
@@ -55,34 +55,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Hands a message to the router, waiting while that is busy.
     async fn deliver(&mut self, to: Destination, topic: &str, payload: &[u8], retain: bool, open: &mut Open) -> Result<(), End> {
-        // Copied: a part of the read buffer would keep all of it in the router's log.
-        let payload = Bytes::copy_from_slice(payload);
-        let len = u64::try_from(payload.len()).unwrap_or(0);
         if let (Destination::Live(meter), true) = (&to, retain)
-            && self.gate.values.set_live(meter, payload.clone()).is_err()
+            && self.gate.values.set_live(meter, Bytes::copy_from_slice(payload)).is_err()
         {
             self.gate.metrics.dropped(Reason::LiveFull, 1);
         }
         let (router, side) = (&self.gate.router, &mut open.side);
         match side {
             Side::Meter(meter) => {
-                let hand_over = || router.publish(meter.shard, meter.up.clone(), payload.clone());
-                self.hand_over(Some(Feed::Up(meter.shard)), hand_over).await?;
+                let feed = Feed::Up(meter.shard);
+                let parcel = Parcel::new(feed.name(), topic, payload);
+                self.hand_over(Some(feed), || router.publish(meter.shard, &parcel)).await?;
                 self.gate.metrics.frames.inc();
-                self.gate.metrics.frame_bytes.inc_by(len);
+                self.gate.metrics.frame_bytes.inc_by(u64::try_from(payload.len()).unwrap_or(0));
             }
             Side::Canary => {
-                let (topic, shard) = (Bytes::from_static(ECHO.as_bytes()), Shard::of(&open.identity.name));
-                self.hand_over(None, || router.publish(shard, topic.clone(), payload.clone())).await?;
+                let (parcel, shard) = (Parcel::new(feed::DOWN.into(), ECHO, payload), Shard::of(&open.identity.name));
+                self.hand_over(None, || router.publish(shard, &parcel)).await?;
             }
             Side::Client(client) => {
-                let topic = Bytes::copy_from_slice(topic.as_bytes());
                 let feed = match &to {
                     Destination::Live(_) => Some(Feed::Live),
                     Destination::Alert => Some(Feed::Alert),
                     Destination::Up | Destination::Down | Destination::Command | Destination::Echo => None,
                 };
-                self.hand_over(feed, || client.publish(topic.clone(), payload.clone())).await?;
+                let name = match feed {
+                    Some(feed) => feed.name(),
+                    None if to == Destination::Command => feed::COMMAND.into(),
+                    None => feed::DOWN.into(),
+                };
+                let parcel = Parcel::new(name, topic, payload);
+                self.hand_over(feed, || client.publish(&parcel)).await?;
                 self.gate.metrics.published.inc();
             }
         }

@@ -97,7 +97,6 @@ enum Side {
 /// A meter's topics.
 struct Meter {
     shard: Shard,
-    up: Bytes,
     down: Bytes,
     command: Bytes,
 }
@@ -211,12 +210,7 @@ impl Meter {
     fn new(identity: &Identity) -> Self {
         let (name, shard) = (&identity.name, Shard::of(&identity.name));
         let text = |text: String| Bytes::from(text);
-        Self {
-            shard,
-            up: text(Topic::up(name).to_string()),
-            down: text(Topic::down(name).to_string()),
-            command: text(format!("f1/{shard}/{name}/cmd")),
-        }
+        Self { shard, down: text(Topic::down(name).to_string()), command: text(format!("f1/{shard}/{name}/cmd")) }
     }
 }
 
