@@ -263,7 +263,7 @@ fn brain(config: &Config, meter: &Meter) -> Result<edge::Config, ConfigError> {
         live_ms: config.delivery.live_ms,
         ..outbox::Config::default()
     };
-    let channels = vec![estimator::Config { noise: estimator::load::SensorNoise::PZEM_004T }];
+    let channels = vec![estimator::Config::new(estimator::load::SensorNoise::PZEM_004T)];
     Ok(edge::Config { outbox, report: config.report.to_core()?, channels, ..edge::Config::default() })
 }
 

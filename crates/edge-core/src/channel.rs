@@ -53,7 +53,7 @@ pub(crate) struct Outcome {
     /// The filter had an estimate that no record can hold.
     pub out_of_range: bool,
     /// Events, in order.
-    pub news: heapless::Vec<News, 5>,
+    pub news: heapless::Vec<News, 8>,
     /// Events that were told too recently.
     pub held_back: u64,
 }
@@ -73,7 +73,15 @@ pub(crate) struct Channel {
 }
 
 /// Events that are not told more often than [`Config::event_spacing_ms`].
-const LIMITED: [EventKind; 4] = [EventKind::Stuck, EventKind::RegisterDecreased, EventKind::PowerFactorMismatch, EventKind::PowerAlarm];
+const LIMITED: [EventKind; 7] = [
+    EventKind::Stuck,
+    EventKind::RegisterDecreased,
+    EventKind::PowerFactorMismatch,
+    EventKind::PowerAlarm,
+    EventKind::Replay,
+    EventKind::Noise,
+    EventKind::LoopResistance,
+];
 
 #[derive(Debug, Default)]
 struct Silence {
@@ -135,6 +143,7 @@ impl Channel {
         if appeared.contains(Flags::POWER_FACTOR) {
             self.tell(now_ms, (EventKind::PowerFactorMismatch, 0), outcome);
         }
+        self.tell_monitors(now_ms, appeared, outcome);
         // Registers of a rejected sample are as doubtful as the rest of it.
         if !flags.contains(Flags::REJECTED) {
             let before = self.import.replace(sample.import).unwrap_or(sample.import);
@@ -146,6 +155,23 @@ impl Channel {
         // The alarm is a state: what could not be told now is told as soon as it may be, if it still holds.
         if sample.alarm != self.alarm && self.tell(now_ms, (EventKind::PowerAlarm, sample.alarm.into()), outcome) {
             self.alarm = sample.alarm;
+        }
+    }
+
+    /// What the estimator's monitors found, and what it rests on.
+    fn tell_monitors(&mut self, now_ms: u64, appeared: Flags, outcome: &mut Outcome) {
+        let evidence = self.estimator.evidence();
+        // Rounded towards zero, and saturating.
+        let thousandths = |value: f64| (value * 1_000.0) as i64;
+        let noise = estimator::real::sqrt(evidence.noise_voltage.max(evidence.noise_load));
+        for (flag, kind, value) in [
+            (Flags::REPLAY, EventKind::Replay, i64::from(evidence.replay_age.unwrap_or(0))),
+            (Flags::NOISE, EventKind::Noise, thousandths(noise)),
+            (Flags::LOOP_RESISTANCE, EventKind::LoopResistance, thousandths(evidence.loop_resistance)),
+        ] {
+            if appeared.contains(flag) {
+                self.tell(now_ms, (kind, value), outcome);
+            }
         }
     }
 
@@ -197,7 +223,7 @@ impl Channel {
 
 impl Outcome {
     fn tell(&mut self, news: News) {
-        // Five kinds of event can come of one sample, each once: the vector holds them.
+        // Eight kinds of event can come of one sample, each once: the vector holds them.
         let _ = self.news.push(news);
     }
 }

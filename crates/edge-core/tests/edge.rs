@@ -24,7 +24,7 @@ struct Meter {
 impl Meter {
     /// Connected, at noon.
     fn new() -> Self {
-        let config = Config { channels: vec![estimator::Config { noise: SensorNoise::PZEM_004T }], ..Config::default() };
+        let config = Config { channels: vec![estimator::Config::new(SensorNoise::PZEM_004T)], ..Config::default() };
         let (mut journal, ms) = (MemoryJournal::new(10_000), 5_000);
         let mut edge = Edge::start(config, [7; 32], now(ms, 0), &mut journal).unwrap();
         edge.handle_connected();
@@ -199,6 +199,71 @@ fn registers_that_do_not_move_are_told_once() {
     meter.samples(100, &load(500.0));
     let stuck = meter.sent_events().into_iter().filter(|(kind, _)| *kind == EventKind::Stuck);
     assert_eq!(stuck.collect::<Vec<_>>(), [(EventKind::Stuck, 15)]);
+}
+
+/// A house in which no two seconds are alike.
+fn lively(second: u64) -> Sample {
+    let watts = 500.0 + (second * second * 7 % 389) as f64 / 10.0;
+    let mut sample = load(watts);
+    sample.raw.voltage = Volts::from_millivolts(230_000 + (second * 37 % 11) as i32 * 100);
+    sample
+}
+
+#[test]
+fn a_recording_in_the_meters_place_is_told_with_its_age() {
+    let mut meter = Meter::new();
+    (0..300).for_each(|second| meter.samples(1, &lively(second)));
+    assert!(!meter.sent_events().iter().any(|(kind, _)| *kind == EventKind::Replay));
+    (100..115).for_each(|second| meter.samples(1, &lively(second)));
+    assert_eq!(meter.sent_events(), []);
+    meter.samples(1, &lively(115));
+    let sent = meter.sent();
+    let flagged = |record: &Record| matches!(record, Record::Reading(reading) if reading.flags.contains(Flags::REPLAY));
+    assert!(sent.iter().any(flagged), "{sent:?}");
+    let event = |record: &Record| matches!(record, Record::Event(Event { kind: EventKind::Replay, value: 200, .. }));
+    assert!(sent.iter().any(event), "{sent:?}");
+}
+
+#[test]
+fn a_sensor_that_gets_noisier_is_told_by_how_much() {
+    let mut meter = Meter::new();
+    let mut state = 1_u64;
+    let mut noisy = |meter: &mut Meter, seconds: u32, most: i32| {
+        for _ in 0..seconds {
+            let mut sample = load(500.0);
+            // Between -most and most, in 0.1 V.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            sample.raw.voltage = Volts::from_millivolts(230_000 + ((state >> 33) as i32 % (2 * most + 1) - most) * 100);
+            meter.samples(1, &sample);
+        }
+    };
+    noisy(&mut meter, 75 * 128, 3);
+    meter.sent();
+    noisy(&mut meter, 1_000, 15);
+    let events = meter.sent_events();
+    let noise: Vec<_> = events.iter().filter(|(kind, _)| *kind == EventKind::Noise).collect();
+    assert!(matches!(noise[..], [(_, 2_000..=6_000)]), "{events:?}");
+}
+
+#[test]
+fn a_shunted_current_is_told_with_the_resistance_that_it_pretends() {
+    let mut meter = Meter::new();
+    // A loop of 0.2 ohm, and loads of 10 A that are switched every ten seconds.
+    let switched = |second: u64, measured: f64| {
+        let amperes = if (second / 10).is_multiple_of(2) { 1.0 } else { 11.0 };
+        let volts = 230.0 - 0.2 * amperes + [0.0, 0.1, -0.1, 0.2][(second % 4) as usize];
+        let mut sample = load(0.0);
+        sample.raw.voltage = Volts::from_f64(volts).unwrap();
+        sample.raw.current = Amperes::from_f64(amperes * measured).unwrap();
+        sample.raw.active_power = Watts::from_f64((volts * 10.0).round() / 10.0 * amperes * measured).unwrap();
+        sample
+    };
+    (0..600).for_each(|second| meter.samples(1, &switched(second, 1.0)));
+    meter.sent();
+    (600..900).for_each(|second| meter.samples(1, &switched(second, 0.5)));
+    let events = meter.sent_events();
+    let loops: Vec<_> = events.iter().filter(|(kind, _)| *kind == EventKind::LoopResistance).collect();
+    assert!(matches!(loops[..], [(_, 230..=450)]), "{events:?}");
 }
 
 #[test]

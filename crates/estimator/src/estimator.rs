@@ -6,10 +6,11 @@ use crate::Real;
 use crate::energy::{Ledger, VARIANCE_UNTICKED};
 use crate::filter::{ALL, Belief, Scalar, dot};
 use crate::gate::{self, Verdict};
-use crate::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, P, RMS, SensorNoise, V};
-use crate::monitor::{self, Repetition};
+use crate::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, P, RMS, V};
+use crate::monitor::replay::TWO_HOURS;
+use crate::monitor::{self, Monitors, Repetition};
 use crate::real::{exp, sqrt};
-use crate::sample::{Config, Estimate, Sample};
+use crate::sample::{Config, Estimate, Evidence, Sample};
 
 /// Longest interval that is predicted over, in s. After a day without a sample only the slow states are worth anything, and they change no more.
 const ELAPSED_MAX_S: f64 = 86_400.0;
@@ -25,12 +26,16 @@ const RESTLESSNESS_AIM: f64 = 0.95;
 /// One sample's say in it is limited to this normalised innovation squared.
 const RESTLESSNESS_SURPRISE_MAX: f64 = 4.0;
 
-/// The filter of one metering point.
-#[derive(Clone, Copy, Debug)]
-pub struct Estimator<F> {
+/// The filter and the monitors of one metering point.
+///
+/// `HISTORY` is how many blocks of eight frames [`Replay`](monitor::replay::Replay) remembers, in 12 bytes each: two hours unless said
+/// otherwise, and 0 for a device that has not so much memory and does not look for repetitions.
+#[derive(Clone, Debug)]
+pub struct Estimator<F, const HISTORY: usize = TWO_HOURS> {
     config: Config,
     repetition: Repetition<F>,
     track: Option<Track<F>>,
+    monitors: Monitors<F, HISTORY>,
 }
 
 /// Everything that exists only once a first sample has been seen.
@@ -51,14 +56,26 @@ struct Outcome<F> {
 }
 
 impl<F: Real> Estimator<F> {
-    /// Knows nothing yet.
+    /// Knows nothing yet, and will remember two hours of frames.
     pub fn new(config: Config) -> Self {
-        Self { config, repetition: Repetition::default(), track: None }
+        Self::with_history(config)
+    }
+}
+
+impl<F: Real, const HISTORY: usize> Estimator<F, HISTORY> {
+    /// Knows nothing yet, and will remember as many frames as the type says.
+    pub fn with_history(config: Config) -> Self {
+        Self { config, repetition: Repetition::default(), track: None, monitors: Monitors::new(config.loop_threshold) }
     }
 
     /// What is believed at the moment; `None` before the first plausible sample.
     pub fn belief(&self) -> Option<&Belief<F>> {
         self.track.as_ref().map(|track| &track.belief)
+    }
+
+    /// What the monitors' verdicts rest on.
+    pub fn evidence(&self) -> Evidence<F> {
+        self.monitors.evidence()
     }
 
     /// Takes a sample, `elapsed_s` seconds after the one before it (the last call of `step`, whatever came of it).
@@ -79,15 +96,25 @@ impl<F: Real> Estimator<F> {
             None => return None,
         };
         let repeated = if plausible { self.repetition.count(&z) } else { 0 };
-        let outcome = if !plausible {
+        if plausible {
+            self.monitors.see(&z);
+        }
+        let mut outcome = if !plausible {
             Outcome::unseen(Flags::REJECTED)
         } else if repeated > 0 {
             track.since_event = track.since_event.saturating_add(1);
             let stuck = if repeated >= monitor::STUCK_FRAMES { Flags::STUCK } else { Flags::empty() };
             Outcome::unseen(Flags::DUPLICATE | stuck)
         } else {
-            track.take(elapsed, &z, &self.config.noise, monitor::power_factor_contradicts(sample))
+            let mut variances = self.config.noise.variances(&z);
+            if let Some(factors) = self.monitors.inflation() {
+                self.config.noise.inflate(&mut variances, &factors);
+            }
+            let outcome = track.take(elapsed, &z, &variances, monitor::power_factor_contradicts(sample));
+            self.monitors.weigh(&z, &self.config.noise, outcome.flags);
+            outcome
         };
+        outcome.flags |= self.monitors.flags();
         Some(track.conclude(elapsed, plausible.then_some(sample.energy_wh), outcome))
     }
 
@@ -115,21 +142,20 @@ impl<F: Real> Track<F> {
     }
 
     /// Compares a fresh, plausible sample with the prediction, finds the best explanation of it, and learns from it.
-    fn take(&mut self, elapsed: F, z: &[F; CHANNELS], noise: &SensorNoise, contradicted: bool) -> Outcome<F> {
-        let noise = noise.variances(z);
-        let sample = load::linearise(&self.belief, z, &noise);
+    fn take(&mut self, elapsed: F, z: &[F; CHANNELS], noise: &[F; CHANNELS], contradicted: bool) -> Outcome<F> {
+        let sample = load::linearise(&self.belief, z, noise);
         let surprise = surprise(&self.belief, &sample);
         let mut posterior = self.belief;
         let nis = load::update(&mut posterior, &sample, None);
         let checksum = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
         let mut verdicts = Flags::empty();
         if nis[V] + nis[I] + nis[P] + nis[HZ] > F::of(gate::NIS_MAX) {
-            verdicts = self.explain(z, &noise, contradicted);
+            verdicts = self.explain(z, noise, contradicted);
         } else {
             self.disputes = 0;
             let prior = core::mem::replace(&mut self.belief, posterior);
             if elapsed > F::of(load::GAP_S) {
-                self.relinearise(&prior, z, &noise, None);
+                self.relinearise(&prior, z, noise, None);
             }
         }
         if verdicts.is_empty() && self.since_event > SETTLING_SAMPLES {

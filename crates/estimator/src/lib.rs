@@ -10,7 +10,7 @@
 //! - [`filter`]: mean and covariance, predict, sequential update in Joseph form; knows nothing about electricity;
 //! - [`load`]: the household model, what the filter is told about physics and sensors;
 //! - [`gate`]: which explanation a surprising sample gets (a switched load, a shifted supply, bad data);
-//! - [`monitor`]: what a sample shows without any model (implausible, duplicate, stuck, power factor contradicted);
+//! - [`monitor`]: what watches the meter beside the filter (implausible, stuck and replayed frames, noise, theft);
 //! - [`energy`]: integration between the ticks of the meter's register;
 //! - [`sample`]: what goes in and what comes out;
 //! - [`estimator`]: all of it, one call a sample.
@@ -39,4 +39,4 @@ pub use energy::Energy;
 pub use estimator::Estimator;
 pub use load::SensorNoise;
 pub use real::Real;
-pub use sample::{Config, Estimate, Sample};
+pub use sample::{Config, Estimate, Evidence, Sample};

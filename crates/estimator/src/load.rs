@@ -117,6 +117,14 @@ impl SensorNoise {
         };
         [variance(V), variance(I), variance(P), variance(HZ)]
     }
+
+    /// Multiplies all but the rounding in `variances` by a factor for each channel.
+    pub fn inflate<F: Real>(&self, variances: &mut [F; CHANNELS], factors: &[F; CHANNELS]) {
+        for i in 0..CHANNELS {
+            let rounding = F::of(self.quantum[i] * self.quantum[i] / 12.0);
+            variances[i] = (variances[i] - rounding) * factors[i] + rounding;
+        }
+    }
 }
 
 /// The belief after a first sample `z`, or after the filter was found to be elsewhere: the measurement, and what is known of the slow

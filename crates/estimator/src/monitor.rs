@@ -1,53 +1,77 @@
-//! What a sample shows without any model: implausible, duplicate, stuck, contradicted by its own power factor.
+//! What watches a meter beside the filter, a room a monitor. None of them changes an estimate, but [`noise`], which has the filter believe
+//! a degraded sensor less.
+//!
+//! - [`frame`]: what one frame shows without any model: implausible, duplicate, stuck, contradicted by its own power factor;
+//! - [`replay`]: stretches that were measured before;
+//! - [`noise`]: white noise that grows;
+//! - [`loop_resistance`]: switched loads that cost the usual voltage but too little current.
+
+pub mod frame;
+pub mod loop_resistance;
+pub mod noise;
+pub mod replay;
+
+use measure::Flags;
 
 use crate::Real;
-use crate::load::{CHANNELS, I, P, V};
-use crate::sample::Sample;
+use crate::load::{CHANNELS, P, SensorNoise, V};
+use crate::sample::Evidence;
+use loop_resistance::LoopResistance;
+use noise::Noise;
+use replay::Replay;
 
-/// Range in which a meter that lives on the line it measures can answer at all: V, A, W, Hz. A frame outside it is a bad frame.
-const PLAUSIBLE: [(f64, f64); CHANNELS] = [(60.0, 300.0), (0.0, 200.0), (-60e3, 60e3), (40.0, 70.0)];
+pub use frame::{Repetition, STUCK_FRAMES, is_plausible, power_factor_contradicts};
 
-/// This many equal frames after one another are a stuck meter; four are the longest natural run in ten days of ten meters.
-pub const STUCK_FRAMES: u32 = 15;
-
-/// Rounding of a power factor to two digits, and of V, I and P to theirs.
-const POWER_FACTOR_TOLERANCE: f64 = 0.0075;
-/// Below these the digits of I (A) and P (W) are too few to contradict a power factor.
-const POWER_FACTOR_CURRENT_A: f64 = 0.05;
-const POWER_FACTOR_POWER_W: f64 = 2.0;
-
-/// Active power is not beyond the apparent power but by noise and, while a load is switched off, by the longer window over which some meters
-/// average it: relative to V I, and in W.
-const ACTIVE_POWER_MAX: (f64, f64) = (1.5, 1000.0);
-
-/// Whether a meter can have measured this.
-pub fn is_plausible<F: Real>(z: &[F; CHANNELS]) -> bool {
-    let in_range = (0..CHANNELS).all(|i| z[i] >= F::of(PLAUSIBLE[i].0) && z[i] <= F::of(PLAUSIBLE[i].1));
-    in_range && z[P].magnitude() <= F::of(ACTIVE_POWER_MAX.0) * z[V] * z[I] + F::of(ACTIVE_POWER_MAX.1)
+/// The monitors of one metering point that remember more than a frame. `BLOCKS` as in [`Replay`].
+#[derive(Clone, Debug)]
+pub struct Monitors<F, const BLOCKS: usize> {
+    replay: Replay<BLOCKS>,
+    noise: Noise,
+    loop_resistance: LoopResistance<F>,
 }
 
-/// Whether the power factor contradicts P/(V I), which is how the meter computes it: no measurement of its own, but a checksum.
-pub fn power_factor_contradicts<F: Real>(sample: &Sample<F>) -> bool {
-    if !(sample.current > F::of(POWER_FACTOR_CURRENT_A) && sample.active_power > F::of(POWER_FACTOR_POWER_W)) {
-        return false;
+impl<F: Real, const BLOCKS: usize> Monitors<F, BLOCKS> {
+    /// Nothing seen yet. `threshold` as in [`LoopResistance::new`].
+    pub fn new(threshold: f64) -> Self {
+        Self { replay: Replay::new(), noise: Noise::new(), loop_resistance: LoopResistance::new(F::of(threshold)) }
     }
-    let computed = (sample.active_power / (sample.voltage * sample.current)).lesser(F::ONE);
-    let agrees = (sample.power_factor - computed).magnitude() <= F::of(POWER_FACTOR_TOLERANCE);
-    !agrees
-}
 
-/// Recognises frames that the meter did not refresh. The energy register is no part of the comparison: it ticks inside duplicates.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Repetition<F> {
-    last: Option<[F; CHANNELS]>,
-    equal: u32,
-}
+    /// Takes a plausible frame, fresh or not.
+    pub fn see(&mut self, z: &[F; CHANNELS]) {
+        self.replay.see(replay::fingerprint(z));
+    }
 
-impl<F: Real> Repetition<F> {
-    /// How many frames equal to this one came right before it.
-    pub fn count(&mut self, z: &[F; CHANNELS]) -> u32 {
-        self.equal = if self.last.as_ref() == Some(z) { self.equal.saturating_add(1) } else { 0 };
-        self.last = Some(*z);
-        self.equal
+    /// Takes a fresh frame and the filter's verdicts on it.
+    pub fn weigh(&mut self, z: &[F; CHANNELS], sensor: &SensorNoise, verdicts: Flags) {
+        self.noise.take(&z.map(|value| value.to_f64() as f32), sensor);
+        self.loop_resistance.take(z[V], z[P] / z[V], verdicts);
+    }
+
+    /// What the monitors say now.
+    pub fn flags(&self) -> Flags {
+        let mut flags = Flags::empty();
+        flags.set(Flags::REPLAY, self.replay.age().is_some());
+        flags.set(Flags::NOISE, self.noise.is_raised());
+        flags.set(Flags::LOOP_RESISTANCE, self.loop_resistance.is_raised());
+        flags
+    }
+
+    /// By how much the noise of each channel grew, if it did: factors on the variance of all but the rounding.
+    pub fn inflation(&self) -> Option<[F; CHANNELS]> {
+        self.noise.inflation().map(|factors| factors.map(|factor| F::of(factor.into())))
+    }
+
+    /// What the verdicts rest on.
+    pub fn evidence(&self) -> Evidence<F> {
+        let [noise_voltage, noise_load] = self.noise.ratios().map(|ratio| F::of(ratio.into()));
+        let loops = &self.loop_resistance;
+        Evidence {
+            replay_age: self.replay.age(),
+            noise_voltage,
+            noise_load,
+            loop_resistance: loops.recent(),
+            loop_reference: loops.reference(),
+            loop_statistic: loops.statistic(),
+        }
     }
 }

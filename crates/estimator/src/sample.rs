@@ -5,12 +5,22 @@ use measure::Flags;
 use crate::Real;
 use crate::energy::Energy;
 use crate::load::{CHANNELS, SensorNoise};
+use crate::monitor::loop_resistance::THRESHOLD_FLEET;
 
 /// What an estimator has to know about its meter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
     /// Noise of the sensor.
     pub noise: SensorNoise,
+    /// Evidence of a loop resistance that rose, in nats, above which it is told; see [`loop_resistance`](crate::monitor::loop_resistance).
+    pub loop_threshold: f64,
+}
+
+impl Config {
+    /// For one of many meters with this sensor.
+    pub const fn new(noise: SensorNoise) -> Self {
+        Self { noise, loop_threshold: THRESHOLD_FLEET }
+    }
 }
 
 /// A measurement as the meter gave it, the mean over the interval since the one before.
@@ -63,6 +73,23 @@ pub struct Estimate<F> {
     pub nis_frequency: F,
     /// Verdicts on the sample.
     pub flags: Flags,
+}
+
+/// What the monitors' verdicts rest on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence<F> {
+    /// How many frames ago the frames that are repeated now were seen first; `None` if none are.
+    pub replay_age: Option<u16>,
+    /// Noise variance of the voltage, relative to what this sensor used to have; 1 before that is known.
+    pub noise_voltage: F,
+    /// Noise variance of P/(V I), relative to what this sensor used to have; 1 before that is known.
+    pub noise_load: F,
+    /// Resistance of the service loop by the last few switched loads, in ohm; 0 before the first.
+    pub loop_resistance: F,
+    /// Resistance of the service loop by the first forty switched loads, in ohm; 0 before them.
+    pub loop_reference: F,
+    /// Evidence that the resistance has risen, in nats; see [`loop_resistance`](crate::monitor::loop_resistance).
+    pub loop_statistic: F,
 }
 
 impl<F: Real> Sample<F> {

@@ -93,7 +93,7 @@ fn assert_finite<F: Real>(estimate: &Estimate<F>) -> Result<(), TestCaseError> {
 }
 
 fn survives_and_recovers<F: Real>(noise: SensorNoise, hostile: &[(f64, Sample<f64>)], current: f64) -> Result<(), TestCaseError> {
-    let mut estimator = Estimator::<F>::new(Config { noise });
+    let mut estimator = Estimator::<F>::new(Config::new(noise));
     for (elapsed, sample) in hostile {
         if let Some(ahead) = estimator.predict_only(F::of(*elapsed)) {
             assert_finite(&ahead)?;
@@ -141,7 +141,7 @@ proptest! {
 
 #[test]
 fn nothing_is_made_up_before_the_first_plausible_sample() {
-    let mut estimator = Estimator::<f64>::new(Config { noise: SensorNoise::PZEM_004T });
+    let mut estimator = Estimator::<f64>::new(Config::new(SensorNoise::PZEM_004T));
     assert_eq!(estimator.predict_only(1.0), None);
     assert_eq!(estimator.step(1.0, &Sample::default()), None);
     assert!(estimator.step(1.0, &good(0, 1.0)).is_some());

@@ -20,7 +20,7 @@ fn sample(k: u64, watts: f64, register_wh: u64) -> Sample<f64> {
 
 /// A filter that has watched a house of 500 W for two minutes.
 fn settled() -> Estimator<f64> {
-    let mut estimator = Estimator::new(Config { noise: SensorNoise::PZEM_004T });
+    let mut estimator = Estimator::new(Config::new(SensorNoise::PZEM_004T));
     for k in 0..120 {
         let estimate = step(&mut estimator, &sample(k, 500.0, 7000));
         assert_eq!(estimate.flags, Flags::empty(), "sample {k}");
@@ -120,7 +120,7 @@ fn equal_frames_are_duplicates_and_then_stuck_while_the_energy_runs_on() {
 
 #[test]
 fn ticks_of_the_register_pin_the_energy() {
-    let mut estimator = Estimator::new(Config { noise: SensorNoise::PZEM_004T });
+    let mut estimator = Estimator::new(Config::new(SensorNoise::PZEM_004T));
     let mut truth = 40_000.37;
     let mut estimate = None;
     for k in 0..3600 {

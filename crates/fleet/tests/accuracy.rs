@@ -25,7 +25,7 @@ impl Errors {
 fn hour(seed: u64, profile: Profile, noise: SensorNoise) -> Errors {
     let mut household = Household::new(seed, &HouseholdConfig::default());
     let mut sensor = Sensor::new(seed, profile);
-    let mut estimator = Estimator::<f64>::new(Config { noise });
+    let mut estimator = Estimator::<f64>::new(Config::new(noise));
     let (mut raw, mut filtered, mut seconds) = ([0.0; 4], [0.0; 4], 0.0);
     for _ in 0..3600 {
         let physics = household.second();

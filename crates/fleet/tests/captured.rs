@@ -33,7 +33,7 @@ fn a_real_load_step_is_recognised_and_shows_the_service_loop() {
     let sittings = captured();
     let sitting =
         sittings.iter().find(|sitting| sitting.iter().any(|recorded| recorded.time_s == 61_831.0)).expect("the sitting at 17:10:31");
-    let mut estimator = Estimator::<f64>::new(Config { noise: SensorNoise::PZEM_004T });
+    let mut estimator = Estimator::<f64>::new(Config::new(SensorNoise::PZEM_004T));
     let mut before = None;
     let mut steps = 0;
     for recorded in sitting {

@@ -80,7 +80,7 @@ event_kinds! {
     PowerAlarm = 10 "power_alarm" urgent true,
     /// Frames came that were measured before; the value counts the frames in between.
     Replay = 11 "replay" urgent true,
-    /// The sensor is noisier than it used to be; the value is the noise relative to what it was, in thousandths.
+    /// The sensor is noisier than it used to be; the value is its standard deviation relative to what that was, in thousandths.
     Noise = 12 "noise",
     /// Currents of switched loads are too small for the voltage that they cost: a shunted sensor, a bypass, or a bad contact. The value is
     /// the apparent resistance of the service loop in 0.001 ohm.

@@ -41,7 +41,7 @@ fn samples(house: u64) -> impl Iterator<Item = Sample> {
 /// What an edge agent journals for a house's day.
 fn readings(house: u64) -> Vec<Reading> {
     let mut journal = MemoryJournal::new(1_000_000);
-    let filter = estimator::Config { noise: estimator::SensorNoise::PZEM_004T };
+    let filter = estimator::Config::new(estimator::SensorNoise::PZEM_004T);
     let config = Config { channels: vec![filter], ..Config::default() };
     // Polls are some milliseconds late, each by another few.
     let now = |second: u64| {

@@ -42,6 +42,6 @@ impl Meter {
 
     /// A filter that is told the truth about the sensor.
     pub fn estimator<F: Real>(&self) -> Estimator<F> {
-        Estimator::new(Config { noise: self.noise })
+        Estimator::new(Config::new(self.noise))
     }
 }

@@ -65,7 +65,7 @@ fn batch(seed: u64) -> Violations {
 }
 
 fn case<F: Real>(hostile: &mut Hostile, noise: SensorNoise, violations: &mut Violations) {
-    let mut estimator = Estimator::<F>::new(Config { noise });
+    let mut estimator = Estimator::<F>::new(Config::new(noise));
     for _ in 0..hostile.count(SAMPLES_END) {
         let (elapsed, sample) = hostile.sample();
         let ahead = estimator.predict_only(F::of(elapsed));

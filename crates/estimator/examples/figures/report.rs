@@ -86,7 +86,7 @@ fn of_days(kind: &str, days: &[&Day]) -> Vec<Figure> {
 }
 
 fn day(kind: Kind, seed: u64, household: &HouseholdConfig) -> anyhow::Result<Day> {
-    let filter = Config { noise: kind.noise };
+    let filter = Config::new(kind.noise);
     let mut agent = Agent::new(filter)?;
     let mut estimator = Estimator::<f64>::new(filter);
     let mut day = Day::default();

@@ -45,7 +45,7 @@ pub struct Watch {
 impl Watch {
     /// A filter that knows nothing yet.
     pub fn new(meter: Meter, noise: SensorNoise) -> Self {
-        Self { meter, estimator: Estimator::new(Config { noise }), elapsed_s: 0.0 }
+        Self { meter, estimator: Estimator::new(Config::new(noise)), elapsed_s: 0.0 }
     }
 }
 

@@ -62,7 +62,7 @@ pub fn plain_filter_in_single_precision(name: &str, noise: &SensorNoise) -> Wors
 
 /// The whole filter against the reference filter, relative; and the rows whose flags differ.
 pub fn whole_filter(name: &str, noise: SensorNoise) -> (Worst, Vec<usize>) {
-    let mut estimator = Estimator::<f64>::new(Config { noise });
+    let mut estimator = Estimator::<f64>::new(Config::new(noise));
     let (mut worst, mut differing) = (Worst::default(), Vec::new());
     for (k, row) in rows(name).iter().enumerate() {
         let estimate = estimator.step(1.0, &row.sample()).expect("a plausible first sample");
@@ -97,8 +97,8 @@ pub fn whole_filter(name: &str, noise: SensorNoise) -> (Worst, Vec<usize>) {
 
 /// The whole filter in single against double precision, in V, A, kW, Hz and relative variances; and the rows whose flags differ.
 pub fn whole_filter_in_single_precision(name: &str, noise: SensorNoise) -> (Worst, Vec<usize>) {
-    let mut double = Estimator::<f64>::new(Config { noise });
-    let mut single = Estimator::<f32>::new(Config { noise });
+    let mut double = Estimator::<f64>::new(Config::new(noise));
+    let mut single = Estimator::<f32>::new(Config::new(noise));
     let (mut worst, mut differing) = (Worst::default(), Vec::new());
     for (k, row) in rows(name).iter().enumerate() {
         let theirs = double.step(1.0, &row.sample()).expect("a plausible first sample");

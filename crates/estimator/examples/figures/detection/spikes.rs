@@ -75,7 +75,7 @@ fn household(kind: Kind, seed: u64, kinds: &[(Spike, &str)]) -> Vec<(f64, f64)> 
     let mut counts = vec![(0.0, 0.0); kinds.len()];
     let mut watch = Watch::new(Meter::new(seed, &HouseholdConfig::typical(seed), kind.profile), kind.noise);
     for second in 0..LENGTH_S {
-        let before = (second >= SETTLED_S && second.is_multiple_of(EVERY_S)).then_some(watch.estimator);
+        let before = (second >= SETTLED_S && second.is_multiple_of(EVERY_S)).then(|| watch.estimator.clone());
         let Some((now, Some(sound))) = watch.next() else { continue };
         let (Some(sample), Some(before)) = (now.reply.sample, before) else { continue };
         if sound.flags.intersects(BAD) {
@@ -84,7 +84,7 @@ fn household(kind: Kind, seed: u64, kinds: &[(Spike, &str)]) -> Vec<(f64, f64)> 
         for ((spike, _), count) in kinds.iter().zip(&mut counts) {
             for sign in [1.0, -1.0] {
                 let spoilt = Spike { relative: spike.relative * sign, ..*spike }.on(&sample);
-                let mut filter = before;
+                let mut filter = before.clone();
                 let verdict = filter.step(1.0, &for_filter(&spoilt)).map(|estimate| estimate.flags);
                 count.0 += f64::from(u8::from(verdict.is_some_and(|flags| flags.intersects(BAD))));
                 count.1 += 1.0;

@@ -1,0 +1,156 @@
+extern crate std;
+
+use super::*;
+
+/// Seeded, nearly normal numbers: sums of twelve uniform ones.
+struct Dice(u32);
+
+impl Dice {
+    fn normal(&mut self) -> f32 {
+        (0..12).fold(-6.0, |sum, _| {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            sum + (self.0 >> 8) as f32 / 16_777_216.0
+        })
+    }
+}
+
+/// A house behind a sensor, sample by sample.
+struct House {
+    dice: Dice,
+    sensor: SensorNoise,
+    noise: Noise,
+    supply: f32,
+    load: f32,
+    /// Factors on the deviation of the voltage's noise and of the others'.
+    factors: (f32, f32),
+}
+
+impl House {
+    fn new(seed: u32, sensor: SensorNoise) -> Self {
+        Self { dice: Dice(seed), sensor, noise: Noise::new(), supply: 230.0, load: 2.0, factors: (1.0, 1.0) }
+    }
+
+    fn samples(&mut self, count: usize) {
+        for _ in 0..count {
+            self.supply += 0.1 * self.dice.normal();
+            let truth = [self.supply, self.load, self.supply * self.load * 0.9, 50.0];
+            let (white, _) = variances(&self.sensor, &truth);
+            let factors = [self.factors.0, self.factors.1, self.factors.1, 1.0];
+            let z = core::array::from_fn(|i| {
+                let quantum = self.sensor.quantum[i] as f32;
+                ((truth[i] + factors[i] * sqrt(white[i]) * self.dice.normal()) / quantum + 0.5).floor() * quantum
+            });
+            self.noise.take(&z, &self.sensor);
+        }
+    }
+
+    /// Windows until the alarm is raised.
+    fn raised_after(&mut self) -> usize {
+        (1..100)
+            .find(|_| {
+                self.samples(WINDOW);
+                self.noise.is_raised()
+            })
+            .unwrap_or(usize::MAX)
+    }
+
+    fn learnt(seed: u32, sensor: SensorNoise) -> Self {
+        let mut house = Self::new(seed, sensor);
+        house.samples(LEARNING * WINDOW + 10);
+        assert!(!house.noise.is_raised());
+        house
+    }
+}
+
+const SENSORS: [SensorNoise; 2] = [SensorNoise::PZEM_004T, SensorNoise::NOISY];
+
+#[test]
+fn three_times_the_noise_is_told_in_a_few_windows_and_by_how_much() {
+    for (seed, sensor) in (1..9).flat_map(|seed| SENSORS.map(|sensor| (seed, sensor))) {
+        for channel in 0..2 {
+            let mut house = House::learnt(seed, sensor);
+            house.factors = if channel == 0 { (3.0, 1.0) } else { (1.0, 3.0) };
+            let windows = house.raised_after();
+            let most = if sensor == SensorNoise::NOISY { 8 } else { 16 };
+            assert!((2..=most).contains(&windows), "seed {seed}, series {channel}: {windows} windows");
+            house.samples(30 * WINDOW);
+            let ratio = house.noise.ratios()[channel];
+            assert!((2.5..16.0).contains(&ratio), "seed {seed}, series {channel}: {ratio}");
+            let [voltage, current, power, frequency] = house.noise.inflation().unwrap_or([0.0; CHANNELS]);
+            assert_eq!((current, frequency), (power, 1.0));
+            assert_eq!((voltage > 1.5, current > 1.5), (channel == 0, channel == 1), "seed {seed}, series {channel}");
+            house.factors = (1.0, 1.0);
+            house.samples(12 * WINDOW);
+            assert!(!house.noise.is_raised(), "seed {seed}, series {channel}: it is over");
+            assert_eq!(house.noise.inflation(), None);
+        }
+    }
+}
+
+#[test]
+fn one_noisy_window_is_no_alarm() {
+    let mut house = House::learnt(1, SensorNoise::NOISY);
+    house.samples(WINDOW - 8);
+    house.factors = (6.0, 6.0);
+    house.samples(WINDOW);
+    house.factors = (1.0, 1.0);
+    assert!(!house.noise.is_raised(), "{:?}", house.noise.ratios());
+    assert!(house.noise.ratios()[0] > RAISED, "it was a noisy one: {:?}", house.noise.ratios());
+    assert_eq!(house.raised_after(), usize::MAX);
+}
+
+#[test]
+fn loads_that_come_and_go_are_no_noise() {
+    for (seed, sensor) in (1..5).flat_map(|seed| SENSORS.map(|sensor| (seed, sensor))) {
+        let mut house = House::new(seed, sensor);
+        for round in 0..900 {
+            house.load = [0.4, 9.0, 0.4, 2.0, 0.1][round % 5];
+            house.samples(37);
+            assert!(!house.noise.is_raised(), "seed {seed}, round {round}: {:?}", house.noise.ratios());
+        }
+        assert!(house.noise.load.usual.is_some());
+    }
+}
+
+#[test]
+fn a_load_too_small_for_its_digits_is_not_looked_at() {
+    let mut house = House::new(1, SensorNoise::PZEM_004T);
+    house.load = 0.1;
+    house.samples(3_000);
+    assert_eq!((house.noise.load.windows, house.noise.load.filled), (0, 0));
+    assert_eq!(usize::from(house.noise.voltage.windows), 2_998 / WINDOW);
+    // A difference across the pause would say nothing.
+    house.load = 2.0;
+    house.samples(2);
+    assert_eq!(house.noise.load.filled, 0);
+    house.samples(1);
+    assert_eq!(house.noise.load.filled, 1);
+}
+
+#[test]
+fn what_is_usual_is_not_known_before_sixty_windows_and_never_less_than_the_model_says() {
+    let mut house = House::new(3, SensorNoise::NOISY);
+    house.factors = (0.3, 3.0);
+    house.samples(LEARNING * WINDOW + 1);
+    assert_eq!((house.noise.voltage.usual, house.noise.ratios()), (None, [1.0; 2]));
+    house.samples(1);
+    let usual = |series: &Series| series.usual.unwrap_or(0.0);
+    assert_eq!(usual(&house.noise.voltage), 1.0);
+    assert!((6.0..12.0).contains(&usual(&house.noise.load)), "{}", usual(&house.noise.load));
+    house.samples(2_000);
+    assert!(!house.noise.is_raised(), "a sensor that was noisy all the time");
+}
+
+#[test]
+fn a_median_within_its_step() {
+    assert_eq!(grouped_median(&mut [25.0, 1.0, 4.0, 9.0], 0.0), 9.0);
+    // Magnitudes 1 1 1 2 on a grid of 1: the half of them lies two thirds into the step from 0.5 to 1.5.
+    let median = grouped_median(&mut [1.0, 1.0, 4.0, 1.0], 1.0);
+    assert!((sqrt(median) - (0.5 + 2.0 / 3.0)).abs() < 1e-6, "{median}");
+    // Zeros lie within half a step.
+    let median = grouped_median(&mut [0.0, 0.0, 0.0, 1.0], 1.0);
+    assert!((sqrt(median) - 0.5 * 2.0 / 3.0).abs() < 1e-6, "{median}");
+    // One below, three within.
+    let median = grouped_median(&mut [0.0, 1.0, 1.0, 1.0], 1.0);
+    assert!((sqrt(median) - (0.5 + 1.0 / 3.0)).abs() < 1e-6, "{median}");
+}
