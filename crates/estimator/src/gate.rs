@@ -36,6 +36,8 @@ pub struct Verdict {
     pub step: bool,
     /// The supply shifted.
     pub shift: bool,
+    /// The loads answer to the shift: electronics draw less current, heaters more.
+    pub answered: bool,
     /// This channel is bad data and is left out.
     pub bad: Option<usize>,
     /// The sample makes no sense and is left out.
@@ -43,9 +45,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    const NORMAL: Self = Self { step: false, shift: false, bad: None, reject: false };
+    const NORMAL: Self = Self { step: false, shift: false, answered: false, bad: None, reject: false };
     const STEP: Self = Self { step: true, ..Self::NORMAL };
     const SHIFT: Self = Self { shift: true, ..Self::NORMAL };
+    const ANSWERED: Self = Self { answered: true, ..Self::SHIFT };
     const BOTH: Self = Self { step: true, shift: true, ..Self::NORMAL };
     const REJECT: Self = Self { reject: true, ..Self::NORMAL };
 
@@ -56,6 +59,9 @@ impl Verdict {
         }
         if self.shift {
             load::allow_shift(belief);
+        }
+        if self.answered {
+            load::allow_answer(belief);
         }
     }
 }
@@ -80,6 +86,10 @@ pub fn judge<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS], contrad
         }
     }
     best.offer(score(&usual, sample, &[true; CHANNELS], PRIOR_REJECT), Verdict::REJECT);
+    // Only against bad data: it would explain small steps as well, which are none of the supply's.
+    if best.verdict.bad.is_some() || best.verdict.reject {
+        best.offer(score(&widened(Verdict::ANSWERED), sample, &[false; CHANNELS], PRIOR_SHIFT), Verdict::ANSWERED);
+    }
     best.verdict
 }
 

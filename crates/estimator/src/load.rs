@@ -75,6 +75,9 @@ const STEP_FACTOR_DEVIATION: f64 = 0.2;
 /// Deviation of a shift of the supply, in V: a tap changer, a neighbour's heavy load.
 pub const SHIFT_V: f64 = 8.0;
 
+/// By how much the active current may answer to a shift otherwise than the rms current, relative to it: non-active loads answer differently.
+const ANSWER_APART: f64 = 0.005;
+
 /// A longer interval than this holds more than one sample of the meter: loads may have been switched unseen, in s.
 pub const GAP_S: f64 = 2.5;
 /// How often loads are switched unseen, in 1/s.
@@ -241,6 +244,17 @@ pub fn allow_step<F: Real>(belief: &mut Belief<F>) {
 /// Makes room for a shift of the supply voltage.
 pub fn allow_shift<F: Real>(belief: &mut Belief<F>) {
     belief.add_variance(SUPPLY, F::of(SHIFT_V * SHIFT_V));
+}
+
+/// Makes room for what loads do when the supply shifts: with a constant power their current falls as the voltage rises, that of a resistance
+/// rises with it. Both currents alike but for [`ANSWER_APART`]: an active current that moves alone is no load's.
+pub fn allow_answer<F: Real>(belief: &mut Belief<F>) {
+    const SHARE: f64 = SHIFT_V / SUPPLY_MEAN_V;
+    let (active, rms) = (F::of(SHARE) * belief.mean[ACTIVE], F::of(SHARE) * belief.mean[RMS]);
+    let apart = F::of(ANSWER_APART) * belief.mean[ACTIVE];
+    belief.add_variance(ACTIVE, active * active + apart * apart);
+    belief.add_variance(RMS, rms * rms);
+    belief.add_covariance(ACTIVE, RMS, active * rms);
 }
 
 /// Back into what is physically possible: no negative rms current or resistance, no active current beyond the rms current.
