@@ -14,7 +14,7 @@ fn electronics(k: u32, voltage: f64) -> Sample<f64> {
 }
 
 fn settled() -> Estimator<f64> {
-    let mut estimator = Estimator::new(Config { noise: SensorNoise::PZEM_004T });
+    let mut estimator = Estimator::new(Config::new(SensorNoise::PZEM_004T));
     for k in 0..300 {
         let estimate = estimator.step(1.0, &electronics(k, 229.6)).expect("plausible");
         assert_eq!(estimate.flags, Flags::empty(), "sample {k}");
