@@ -133,18 +133,26 @@ def case_presence_of_meters_is_told():
 
 
 def case_a_persistent_session_is_accepted_and_nothing_is_kept():
-    with Client("p1").connect() as service:
+    with Client("p1").connect() as service, Client("m2").connect() as other:
+        assert other.subscribe(topic("m2", "dn")) == [0]
+
+        def is_lost(payload):
+            service.publish(topic("m1", "dn"), payload)
+            # What comes to another meter after it has overtaken nothing.
+            service.publish(topic("m2", "dn"), payload)
+            assert other.next().payload == payload
+
         with Client("m1", clean=False).connect() as meter:
             assert meter.subscribe(topic("m1", "dn")) == [0]
         assert meter.ended.wait(PATIENCE)
-        service.publish(topic("m1", "dn"), b"while away")
+        is_lost(b"while away")
         with Client("m1", clean=False).connect() as meter:
-            meter.is_quiet()
-            service.publish(topic("m1", "dn"), b"not subscribed any more")
+            is_lost(b"not subscribed any more")
             meter.is_quiet()
             assert meter.subscribe(topic("m1", "dn")) == [0]
             service.publish(topic("m1", "dn"), b"here again")
             assert meter.next().payload == b"here again"
+            meter.is_quiet()
 
 
 def case_pings_keep_a_session_and_silence_ends_it():
