@@ -88,7 +88,9 @@ pub fn judge<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS], contrad
     best.offer(score(&usual, sample, &[true; CHANNELS], PRIOR_REJECT), Verdict::REJECT);
     // Only against bad data: it would explain small steps as well, which are none of the supply's.
     if best.verdict.bad.is_some() || best.verdict.reject {
-        best.offer(score(&widened(Verdict::ANSWERED), sample, &[false; CHANNELS], PRIOR_SHIFT), Verdict::ANSWERED);
+        let mut answered = *prior;
+        Verdict::ANSWERED.widen(&mut answered);
+        best.offer(score(&innovation_covariance(&answered, sample), sample, &[false; CHANNELS], PRIOR_SHIFT), Verdict::ANSWERED);
     }
     best.verdict
 }
