@@ -62,10 +62,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         let (router, side) = (&self.gate.router, &mut open.side);
         match side {
-            Side::Meter(meter) => {
-                let feed = Feed::Up(meter.shard);
+            Side::Meter(shard) => {
+                let feed = Feed::Up(*shard);
                 let parcel = Parcel::new(feed.name(), topic, payload);
-                self.hand_over(Some(feed), || router.publish(meter.shard, &parcel)).await?;
+                self.hand_over(Some(feed), || router.publish(*shard, &parcel)).await?;
                 self.gate.metrics.frames.inc();
                 self.gate.metrics.frame_bytes.inc_by(u64::try_from(payload.len()).unwrap_or(0));
             }
@@ -168,20 +168,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// What is for a meter.
     pub(super) fn down(&mut self, open: &Open, post: Post) {
-        let meter = match &open.side {
-            Side::Meter(meter) => meter,
+        let shard = match &open.side {
+            Side::Meter(shard) => shard,
             Side::Canary => {
                 return post.messages().for_each(|(_, payload)| packet::publish(&mut self.out, ECHO.as_bytes(), payload, None, false));
             }
             Side::Client(_) => return,
         };
         for (way, payload) in post.messages() {
-            let (filter, topic) = match way {
-                Way::Down => (Filter::OwnDown, &meter.down),
-                Way::Command => (Filter::OwnCommand, &meter.command),
+            let (filter, leaf) = match way {
+                Way::Down => (Filter::OwnDown, "dn"),
+                Way::Command => (Filter::OwnCommand, "cmd"),
             };
             if self.machine.has(&filter) {
-                packet::publish(&mut self.out, topic, payload, None, false);
+                let topic = format!("f1/{shard}/{}/{leaf}", open.identity.name);
+                packet::publish(&mut self.out, topic.as_bytes(), payload, None, false);
             } else {
                 self.gate.metrics.dropped(Reason::NotSubscribed, 1);
             }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use wire::topic::Shard;
 
-use super::{End, Meter, Open, Session, Side, later};
+use super::{End, Open, Session, Side, later};
 use crate::config::millis;
 use crate::gate::client::Client;
 use crate::gate::identity::{Identity, Role};
@@ -99,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn side(&self, identity: &Identity) -> Result<Side, End> {
         let unavailable = |reason| End::Refused(Refusal { reason, connack: Some(UNAVAILABLE) });
         match identity.role {
-            Role::Meter => return Ok(Side::Meter(Meter::new(identity))),
+            Role::Meter => return Ok(Side::Meter(Shard::of(&identity.name))),
             Role::Canary => return Ok(Side::Canary),
             Role::Service | Role::Operator => {}
         }

@@ -12,11 +12,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use measure::UnixMillis;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, timeout};
-use wire::topic::{Shard, Topic};
+use wire::topic::Shard;
 
 use super::client::Client;
 use super::identity::{Identity, InvalidSubject, Role};
@@ -89,16 +88,10 @@ impl From<Refusal> for End {
 
 /// The part that differs by role.
 enum Side {
-    Meter(Meter),
+    /// With its shard. Its topics are written when they are needed: an idle session keeps no texts.
+    Meter(Shard),
     Canary,
     Client(Box<Client>),
-}
-
-/// A meter's topics.
-struct Meter {
-    shard: Shard,
-    down: Bytes,
-    command: Bytes,
 }
 
 /// After CONNECT was accepted.
@@ -203,14 +196,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         // Nothing depends on it any more.
         let _ = timeout(FAREWELL, last).await;
-    }
-}
-
-impl Meter {
-    fn new(identity: &Identity) -> Self {
-        let (name, shard) = (&identity.name, Shard::of(&identity.name));
-        let text = |text: String| Bytes::from(text);
-        Self { shard, down: text(Topic::down(name).to_string()), command: text(format!("f1/{shard}/{name}/cmd")) }
     }
 }
 

@@ -110,7 +110,7 @@ impl Side {
     /// A meter's.
     fn shard(&self) -> Option<Shard> {
         match self {
-            Self::Meter(meter) => Some(meter.shard),
+            Self::Meter(shard) => Some(*shard),
             Self::Canary | Self::Client(_) => None,
         }
     }
