@@ -17,6 +17,7 @@ pub mod topics;
 
 mod asyncapi;
 mod contract;
+mod fast_json;
 
 pub use asyncapi::asyncapi;
 pub use contract::{Contract, all};

@@ -132,6 +132,11 @@ impl ReadingRecord {
         }
     }
 
+    /// Appends its JSON to `out`: the bytes that `serde_json` writes, several times faster.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        crate::fast_json::write(self, out);
+    }
+
     /// The reading as the meter made it.
     pub fn reading(&self) -> Reading {
         Reading {

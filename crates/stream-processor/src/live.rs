@@ -1,6 +1,6 @@
 //! Which reading of a meter is shown, and when: the latest by its own time, not too often, never an older one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use contracts::ReadingRecord;
 use measure::{MeterId, UnixMillis};
@@ -16,13 +16,15 @@ pub struct Live {
     interval_ms: i64,
     latest: HashMap<MeterId, UnixMillis>,
     shown: HashMap<MeterId, UnixMillis>,
-    waiting: BTreeMap<MeterId, ReadingRecord>,
+    waiting: HashMap<MeterId, ReadingRecord>,
+    /// The meters of `waiting`, by when each is to be shown.
+    queue: BTreeSet<(UnixMillis, MeterId)>,
 }
 
 impl Live {
     /// Shows each meter at most once in `interval_ms`.
     pub fn new(interval_ms: i64) -> Self {
-        Self { interval_ms, latest: HashMap::new(), shown: HashMap::new(), waiting: BTreeMap::new() }
+        Self { interval_ms, latest: HashMap::new(), shown: HashMap::new(), waiting: HashMap::new(), queue: BTreeSet::new() }
     }
 
     /// The latest reading of the meter so far had this time.
@@ -43,7 +45,10 @@ impl Live {
             return;
         }
         self.latest.insert(reading.meter.clone(), reading.time_ms);
-        self.waiting.insert(reading.meter.clone(), reading);
+        let meter = reading.meter.clone();
+        if self.waiting.insert(meter.clone(), reading).is_none() {
+            self.queue.insert((self.due(&meter), meter));
+        }
     }
 
     /// Whether a reading's time can be believed.
@@ -53,21 +58,26 @@ impl Live {
 
     /// When something is to be shown; `None` while nothing waits. May lie in the past.
     pub fn next_due(&self) -> Option<UnixMillis> {
-        self.waiting.keys().map(|meter| self.due(meter)).min()
+        self.queue.first().map(|(due, _)| *due)
     }
 
     /// What is to be shown now.
     pub fn take_due(&mut self, now: UnixMillis) -> Vec<ReadingRecord> {
+        let mut shown = Vec::new();
+        while let Some((_, meter)) = self.pop_due(now) {
+            shown.extend(self.waiting.remove(&meter));
+            self.shown.insert(meter, now);
+        }
+        shown
+    }
+
+    fn pop_due(&mut self, now: UnixMillis) -> Option<(UnixMillis, MeterId)> {
+        if self.queue.first().is_some_and(|(due, _)| *due <= now) {
+            return self.queue.pop_first();
+        }
         // A clock that was set back makes a value due rather than holding it back for as long.
-        let held_back =
-            |meter: &MeterId| self.shown.get(meter).is_some_and(|shown| (0..self.interval_ms).contains(&now.millis_since(*shown)));
-        let due: Vec<MeterId> = self.waiting.keys().filter(|meter| !held_back(meter)).cloned().collect();
-        due.into_iter()
-            .filter_map(|meter| {
-                self.shown.insert(meter.clone(), now);
-                self.waiting.remove(&meter)
-            })
-            .collect()
+        let out_of_time = |due: UnixMillis| due.millis_since(now) > self.interval_ms;
+        if self.queue.last().is_some_and(|(due, _)| out_of_time(*due)) { self.queue.pop_last() } else { None }
     }
 
     fn due(&self, meter: &MeterId) -> UnixMillis {

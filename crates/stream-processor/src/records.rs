@@ -1,12 +1,14 @@
 //! From a batch to the records of one transaction.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use contracts::dead_letter::DeadLetterReason;
 use contracts::ledger::ThroughRow;
 use contracts::{EventRecord, LedgerKey, LedgerRecord, ReadingRecord, topics};
 use measure::{MeterId, Record, UnixMillis};
 use rdkafka::message::{Header, OwnedHeaders};
+use serde::Serialize;
 use wire::topic::Topic;
 
 use crate::kafka::Clients;
@@ -40,53 +42,110 @@ pub struct Outgoing<'a> {
     /// Where.
     pub topic: &'a str,
     /// Under which key.
-    pub key: String,
+    pub key: &'a [u8],
     /// With which value; none is a tombstone.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<&'a [u8]>,
     /// With which headers.
-    pub headers: Option<OwnedHeaders>,
+    pub headers: Option<&'a OwnedHeaders>,
 }
 
-/// All records of a batch's transaction, and the readings among them.
-pub fn outgoing<'a>(
-    names: &'a Names,
-    batch: &Batch,
-    live: &Live,
-    now: UnixMillis,
-) -> serde_json::Result<(Vec<Outgoing<'a>>, Vec<ReadingRecord>)> {
-    let mut records = Vec::with_capacity(batch.records.len().saturating_add(batch.ledger.len()));
-    let mut readings = Vec::new();
-    for accepted in &batch.records {
-        records.push(record(names, accepted, &mut readings)?);
-    }
-    records.extend(batch.dead_letters.iter().map(|letter| dead_letter(names, letter)));
-    let latest = latest(&readings);
-    for ((meter, stream), through) in &batch.ledger {
-        let key = LedgerKey::Stream(meter.clone(), *stream).to_string();
-        let row = through.map(|through| {
-            let latest_ms = latest.get(meter).copied().max(live.latest(meter));
-            LedgerRecord::Through(ThroughRow { meter: meter.clone(), stream: *stream, through, updated_ms: now, latest_ms })
-        });
-        let value = row.map(|row| serde_json::to_vec(&row)).transpose()?;
-        records.push(Outgoing { topic: &names.ledger, key, value, headers: None });
-    }
-    Ok((records, readings))
+/// The records of one transaction. Their bytes lie side by side in a buffer that the next transaction uses again.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    records: Vec<Entry>,
 }
 
-fn record<'a>(names: &'a Names, accepted: &Accepted, readings: &mut Vec<ReadingRecord>) -> serde_json::Result<Outgoing<'a>> {
-    let Accepted { meter, stream, seq, received, record } = accepted;
-    let key = meter.to_string();
-    if let Record::Reading(reading) = record {
-        let reading = ReadingRecord::new(meter, *stream, *seq, *received, reading);
-        let value = Some(serde_json::to_vec(&reading)?);
-        readings.push(reading);
-        return Ok(Outgoing { topic: &names.readings, key, value, headers: None });
-    }
-    let event = EventRecord::new(meter, *stream, *seq, *received, record);
-    Ok(Outgoing { topic: &names.events, key, value: event.map(|event| serde_json::to_vec(&event)).transpose()?, headers: None })
+#[derive(Debug)]
+struct Entry {
+    topic: Target,
+    key: Range<usize>,
+    value: Option<Range<usize>>,
+    headers: Option<OwnedHeaders>,
 }
 
-fn dead_letter<'a>(names: &'a Names, letter: &DeadLetter) -> Outgoing<'a> {
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Readings,
+    Events,
+    Ledger,
+    DeadLetters,
+}
+
+impl Outbox {
+    /// All records, in the order in which they are to be written.
+    pub fn records<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = Outgoing<'a>> {
+        let bytes = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+        self.records.iter().map(move |entry| Outgoing {
+            topic: match entry.topic {
+                Target::Readings => &names.readings,
+                Target::Events => &names.events,
+                Target::Ledger => &names.ledger,
+                Target::DeadLetters => &names.dead_letters,
+            },
+            key: bytes(&entry.key),
+            value: entry.value.as_ref().map(bytes),
+            headers: entry.headers.as_ref(),
+        })
+    }
+
+    /// Holds the records of `batch` from now on, instead of what it held; returns the readings among them.
+    pub fn fill(&mut self, batch: &Batch, live: &Live, now: UnixMillis) -> serde_json::Result<Vec<ReadingRecord>> {
+        self.bytes.clear();
+        self.records.clear();
+        let mut readings = Vec::with_capacity(batch.records.len());
+        for accepted in &batch.records {
+            self.record(accepted, &mut readings)?;
+        }
+        for letter in &batch.dead_letters {
+            let key = self.put(letter.meter.as_str().as_bytes());
+            let value = Some(self.put(&letter.payload));
+            self.records.push(Entry { topic: Target::DeadLetters, key, value, headers: Some(headers(letter)) });
+        }
+        let latest = latest(&readings);
+        for ((meter, stream), through) in &batch.ledger {
+            let key = self.put(LedgerKey::Stream(meter.clone(), *stream).to_string().as_bytes());
+            let row = through.map(|through| {
+                let latest_ms = latest.get(meter).copied().max(live.latest(meter));
+                LedgerRecord::Through(ThroughRow { meter: meter.clone(), stream: *stream, through, updated_ms: now, latest_ms })
+            });
+            let value = row.map(|row| self.put_json(&row)).transpose()?;
+            self.records.push(Entry { topic: Target::Ledger, key, value, headers: None });
+        }
+        Ok(readings)
+    }
+
+    fn record(&mut self, accepted: &Accepted, readings: &mut Vec<ReadingRecord>) -> serde_json::Result<()> {
+        let Accepted { meter, stream, seq, received, record } = accepted;
+        let key = self.put(meter.as_str().as_bytes());
+        let (topic, value) = if let Record::Reading(reading) = record {
+            let reading = ReadingRecord::new(meter, *stream, *seq, *received, reading);
+            let start = self.bytes.len();
+            reading.write_json(&mut self.bytes);
+            readings.push(reading);
+            (Target::Readings, Some(start..self.bytes.len()))
+        } else {
+            let event = EventRecord::new(meter, *stream, *seq, *received, record);
+            (Target::Events, event.map(|event| self.put_json(&event)).transpose()?)
+        };
+        self.records.push(Entry { topic, key, value, headers: None });
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    fn put_json(&mut self, value: &impl Serialize) -> serde_json::Result<Range<usize>> {
+        let start = self.bytes.len();
+        serde_json::to_writer(&mut self.bytes, value)?;
+        Ok(start..self.bytes.len())
+    }
+}
+
+fn headers(letter: &DeadLetter) -> OwnedHeaders {
     let mut contract = contracts::DeadLetter {
         reason: DeadLetterReason::BadFrame,
         detail: String::new(),
@@ -105,9 +164,7 @@ fn dead_letter<'a>(names: &'a Names, letter: &DeadLetter) -> Outgoing<'a> {
             (contract.stream, contract.from_seq, contract.through_seq) = (Some(*stream), Some(*from), Some(*through));
         }
     }
-    let headers =
-        contract.headers().into_iter().fold(OwnedHeaders::new(), |headers, (key, text)| headers.insert(Header { key, value: Some(&text) }));
-    Outgoing { topic: &names.dead_letters, key: letter.meter.to_string(), value: Some(letter.payload.clone()), headers: Some(headers) }
+    contract.headers().into_iter().fold(OwnedHeaders::new(), |headers, (key, text)| headers.insert(Header { key, value: Some(&text) }))
 }
 
 /// Time of the latest reading of each meter, the future left out as [`Live`] does.

@@ -129,8 +129,9 @@ pub fn new_ledger(clients: &Clients, config: &config::Topics, now: UnixMillis) -
     let value = serde_json::to_vec(&row).map_err(Failed::Encode)?;
     let topic = clients.topic(&contracts::topics::LEDGER);
     for producer in producers {
-        let record = Outgoing { topic: &topic, key: LedgerKey::Incarnation.to_string(), value: Some(value.clone()), headers: None };
-        producer.write(&[record], &stop)?;
+        let key = LedgerKey::Incarnation.to_string();
+        let record = Outgoing { topic: &topic, key: key.as_bytes(), value: Some(&value), headers: None };
+        producer.write(std::iter::once(record), &stop)?;
         producer.commit(&stop)?;
     }
     Ok(incarnation)

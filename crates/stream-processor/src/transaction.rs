@@ -84,10 +84,10 @@ impl Transactor {
     }
 
     /// Hands `records` to Kafka in one transaction, up to the commit.
-    pub fn write(&self, records: &[Outgoing<'_>], stop: &Stop) -> Result<(), Failed> {
+    pub fn write<'a>(&self, records: impl Iterator<Item = Outgoing<'a>>, stop: &Stop) -> Result<(), Failed> {
         self.producer.begin_transaction().map_err(failed)?;
         for record in records {
-            self.send(record, stop)?;
+            self.send(&record, stop)?;
         }
         while self.producer.in_flight_count() > 0 {
             if stop.expired() {
@@ -105,9 +105,9 @@ impl Transactor {
 
     fn send(&self, record: &Outgoing<'_>, stop: &Stop) -> Result<(), Failed> {
         loop {
-            let mut message = BaseRecord::to(record.topic).partition(self.partition).key(&record.key);
-            message.payload = record.value.as_ref();
-            message.headers = record.headers.clone();
+            let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).partition(self.partition).key(record.key);
+            message.payload = record.value;
+            message.headers = record.headers.cloned();
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if !stop.expired() => thread::sleep(DELIVERY_POLL),
