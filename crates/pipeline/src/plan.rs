@@ -143,7 +143,7 @@ fn hello(time: UnixMillis) -> Hello {
 /// What an agent makes of a simulated house: filtered, reported on change.
 fn pattern() -> Vec<Reading> {
     let mut journal = MemoryJournal::new(100 * PATTERN_LEN);
-    let filter = estimator::Config { noise: estimator::SensorNoise::PZEM_004T };
+    let filter = estimator::Config::new(estimator::SensorNoise::PZEM_004T);
     let config = Config { channels: vec![filter], ..Config::default() };
     let mut household = Household::new(SEED, &HouseholdConfig::default());
     let mut sensor = Sensor::new(SEED, Profile::PZEM_LAGGING).with_register(1_234_567);
