@@ -3,7 +3,10 @@
 //! The input is a script: a byte for who acts and how, then what that needs. Much of it are whole packets about the three, since bytes at
 //! random hardly ever get beyond CONNECT.
 
+use std::sync::LazyLock;
+
 use broker::Config;
+use broker::config::Limits;
 use broker::gate::acl::Destination;
 use broker::gate::identity::{CertificateId, Identity, Role};
 use broker::gate::machine::{Machine, Step};
@@ -30,6 +33,12 @@ const TOPICS: [&str; 8] = ["live/m1", "live/m2", "alert/critical/m1", "state/m1"
 /// Filters that a session may hold here.
 const GRANTS_MAX: usize = 4;
 
+/// The defaults otherwise; read once, because a script is played in microseconds.
+static LIMITS: LazyLock<Limits> = LazyLock::new(|| {
+    let limits = Config::from_toml(broker::config::REFERENCE).unwrap().limits;
+    Limits { subscriptions: GRANTS_MAX, ..limits }
+});
+
 /// One of the three.
 struct Client {
     machine: Machine,
@@ -40,12 +49,10 @@ struct Client {
 
 /// Plays a script. Panics if somebody gets or says what is not theirs.
 pub fn check(script: &[u8]) {
-    let mut limits = Config::from_toml(broker::config::REFERENCE).unwrap().limits;
-    limits.subscriptions = GRANTS_MAX;
     let mut clients = NAMES.map(|(name, role)| {
         let certificate = CertificateId::new(b"ca", name.as_bytes());
         let identity = Identity { name: name.parse().unwrap(), role, certificate, not_after: UnixMillis(i64::MAX) };
-        Client { machine: Machine::new(Ok(identity), &limits), unread: Vec::new(), welcome: false, over: false }
+        Client { machine: Machine::new(Ok(identity), &LIMITS), unread: Vec::new(), welcome: false, over: false }
     });
     let mut rest = script;
     while let Some((act, behind)) = rest.split_first() {
