@@ -6,7 +6,7 @@ use crate::Real;
 use crate::energy::{Ledger, VARIANCE_UNTICKED};
 use crate::filter::{ALL, Belief, Scalar, dot};
 use crate::gate::{self, Verdict};
-use crate::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, P, RMS, V};
+use crate::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, NoiseModel, P, RMS, V};
 use crate::monitor::replay::TWO_HOURS;
 use crate::monitor::{self, Monitors, Repetition};
 use crate::real::{exp, sqrt};
@@ -32,7 +32,7 @@ const RESTLESSNESS_SURPRISE_MAX: f64 = 4.0;
 /// otherwise, and 0 for a device that has not so much memory and does not look for repetitions.
 #[derive(Clone, Debug)]
 pub struct Estimator<F, const HISTORY: usize = TWO_HOURS> {
-    config: Config,
+    noise: NoiseModel<F>,
     repetition: Repetition<F>,
     track: Option<Track<F>>,
     monitors: Monitors<F, HISTORY>,
@@ -65,7 +65,12 @@ impl<F: Real> Estimator<F> {
 impl<F: Real, const HISTORY: usize> Estimator<F, HISTORY> {
     /// Knows nothing yet, and will remember as many frames as the type says.
     pub fn with_history(config: Config) -> Self {
-        Self { config, repetition: Repetition::default(), track: None, monitors: Monitors::new(config.loop_threshold) }
+        Self {
+            noise: NoiseModel::new(&config.noise),
+            repetition: Repetition::default(),
+            track: None,
+            monitors: Monitors::new(config.loop_threshold),
+        }
     }
 
     /// What is believed at the moment; `None` before the first plausible sample.
@@ -106,12 +111,10 @@ impl<F: Real, const HISTORY: usize> Estimator<F, HISTORY> {
             let stuck = if repeated >= monitor::STUCK_FRAMES { Flags::STUCK } else { Flags::empty() };
             Outcome::unseen(Flags::DUPLICATE | stuck)
         } else {
-            let mut variances = self.config.noise.variances(&z);
-            if let Some(factors) = self.monitors.inflation() {
-                self.config.noise.inflate(&mut variances, &factors);
-            }
-            let outcome = track.take(elapsed, &z, &variances, monitor::power_factor_contradicts(sample));
-            self.monitors.weigh(&z, &self.config.noise, outcome.flags);
+            let variances = self.noise.variances(&z);
+            let believed = self.monitors.inflation().map_or(variances, |factors| self.noise.inflated(&variances, &factors));
+            let outcome = track.take(elapsed, &z, &believed, monitor::power_factor_contradicts(sample));
+            self.monitors.weigh(&z, &variances, self.noise.rounding(), outcome.flags);
             outcome
         };
         outcome.flags |= self.monitors.flags();
@@ -145,15 +148,15 @@ impl<F: Real> Track<F> {
     fn take(&mut self, elapsed: F, z: &[F; CHANNELS], noise: &[F; CHANNELS], contradicted: bool) -> Outcome<F> {
         let sample = load::linearise(&self.belief, z, noise);
         let surprise = surprise(&self.belief, &sample);
-        let mut posterior = self.belief;
-        let nis = load::update(&mut posterior, &sample, None);
+        let prior = self.belief;
+        let nis = load::update(&mut self.belief, &sample, None);
         let checksum = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
         let mut verdicts = Flags::empty();
         if nis[V] + nis[I] + nis[P] + nis[HZ] > F::of(gate::NIS_MAX) {
+            self.belief = prior;
             verdicts = self.explain(z, noise, contradicted);
         } else {
             self.disputes = 0;
-            let prior = core::mem::replace(&mut self.belief, posterior);
             if elapsed > F::of(load::GAP_S) {
                 self.relinearise(&prior, z, noise, None);
             }

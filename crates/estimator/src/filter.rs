@@ -225,6 +225,7 @@ impl<F: Real> Belief<F> {
     /// Restores what rounding may cost: no negligible covariances, no variance above its ceiling (a congruence, so P stays definite), and
     /// should P not be positive definite by a margin after all, no correlations: `n diag(P)` is never less than P. States beyond `GROUP` are
     /// correlated with nothing.
+    #[inline(always)]
     pub fn settle<const GROUP: Support>(&mut self, ceiling: &[f64; STATES]) {
         for i in 0..STATES {
             if self.covariance[(i, i)] > F::of(ceiling[i]) {
@@ -233,10 +234,14 @@ impl<F: Real> Belief<F> {
         }
         self.covariance.map(|entry| if entry.magnitude() < F::of(NEGLIGIBLE) { F::ZERO } else { entry });
         if !self.is_definite::<GROUP>() {
-            let variance =
-                core::array::from_fn(|i| (self.covariance[(i, i)] * F::of(STATES as f64)).within(F::of(NEGLIGIBLE), F::of(ceiling[i])));
-            *self = Self::independent(self.mean, variance);
+            self.forget_correlations(ceiling);
         }
+    }
+
+    #[cold]
+    fn forget_correlations(&mut self, ceiling: &[f64; STATES]) {
+        let variance = |i: usize| (self.covariance[(i, i)] * F::of(STATES as f64)).within(F::of(NEGLIGIBLE), F::of(ceiling[i]));
+        *self = Self::independent(self.mean, core::array::from_fn(variance));
     }
 
     #[cold]

@@ -113,20 +113,47 @@ impl SensorNoise {
 
     /// Variance of each channel's noise at the measurement `z`.
     pub fn variances<F: Real>(&self, z: &[F; CHANNELS]) -> [F; CHANNELS] {
-        let variance = |i: usize| {
-            let relative = F::of(self.relative[i]) * z[i];
-            let floor = self.absolute[i] * self.absolute[i] + self.quantum[i] * self.quantum[i] * (1.0 / 12.0);
-            relative * relative + F::of(floor)
-        };
-        [variance(V), variance(I), variance(P), variance(HZ)]
+        NoiseModel::new(self).variances(z)
+    }
+}
+
+/// What of [`SensorNoise`] does not depend on the measurement, computed once and in the precision of the filter.
+#[derive(Clone, Copy, Debug)]
+pub struct NoiseModel<F> {
+    relative: [F; CHANNELS],
+    floor: [F; CHANNELS],
+    rounding: [F; CHANNELS],
+}
+
+impl<F: Real> NoiseModel<F> {
+    /// Of this sensor.
+    pub fn new(sensor: &SensorNoise) -> Self {
+        let SensorNoise { relative, absolute, quantum } = sensor;
+        let floor = |i: usize| F::of(absolute[i] * absolute[i] + quantum[i] * quantum[i] * (1.0 / 12.0));
+        Self {
+            relative: relative.map(F::of),
+            floor: core::array::from_fn(floor),
+            rounding: quantum.map(|quantum| F::of(quantum * quantum / 12.0)),
+        }
     }
 
-    /// Multiplies all but the rounding in `variances` by a factor for each channel.
-    pub fn inflate<F: Real>(&self, variances: &mut [F; CHANNELS], factors: &[F; CHANNELS]) {
-        for i in 0..CHANNELS {
-            let rounding = F::of(self.quantum[i] * self.quantum[i] / 12.0);
-            variances[i] = (variances[i] - rounding) * factors[i] + rounding;
-        }
+    /// Variance of each channel's noise at the measurement `z`.
+    #[inline(always)]
+    pub fn variances(&self, z: &[F; CHANNELS]) -> [F; CHANNELS] {
+        core::array::from_fn(|i| {
+            let relative = self.relative[i] * z[i];
+            relative * relative + self.floor[i]
+        })
+    }
+
+    /// Variance of each channel's rounding, which is part of that.
+    pub fn rounding(&self) -> &[F; CHANNELS] {
+        &self.rounding
+    }
+
+    /// `variances` with a factor for each channel on all but the rounding.
+    pub fn inflated(&self, variances: &[F; CHANNELS], factors: &[F; CHANNELS]) -> [F; CHANNELS] {
+        core::array::from_fn(|i| (variances[i] - self.rounding[i]) * factors[i] + self.rounding[i])
     }
 }
 

@@ -14,7 +14,7 @@ pub mod replay;
 use measure::Flags;
 
 use crate::Real;
-use crate::load::{CHANNELS, P, SensorNoise, V};
+use crate::load::{CHANNELS, P, V};
 use crate::sample::Evidence;
 use loop_resistance::LoopResistance;
 use noise::Noise;
@@ -41,9 +41,10 @@ impl<F: Real, const BLOCKS: usize> Monitors<F, BLOCKS> {
         self.replay.see(replay::fingerprint(z));
     }
 
-    /// Takes a fresh frame and the filter's verdicts on it.
-    pub fn weigh(&mut self, z: &[F; CHANNELS], sensor: &SensorNoise, verdicts: Flags) {
-        self.noise.take(&z.map(|value| value.to_f64() as f32), sensor);
+    /// Takes a fresh frame, the variances that the sensor should have at it, those of its rounding alone, and the filter's verdicts.
+    pub fn weigh(&mut self, z: &[F; CHANNELS], variances: &[F; CHANNELS], rounding: &[F; CHANNELS], verdicts: Flags) {
+        let [z32, variances, rounding] = [z, variances, rounding].map(|values| values.map(|value| value.to_f64() as f32));
+        self.noise.take(&z32, &variances, &rounding);
         self.loop_resistance.take(z[V], z[P] / z[V], verdicts);
     }
 

@@ -10,7 +10,7 @@
 //!
 //! All of it is in single precision, whatever the filter's is: nothing here has more than three digits.
 
-use crate::load::{CHANNELS, I, P, SensorNoise, V};
+use crate::load::{CHANNELS, I, P, V};
 use crate::real::sqrt;
 
 /// Fresh samples in a window.
@@ -44,20 +44,23 @@ pub struct Noise {
 impl Noise {
     /// Nothing seen yet.
     pub const fn new() -> Self {
-        Self { voltage: Series::new(), load: Series::new() }
+        // P/(V I) is on no grid.
+        Self { voltage: Series::new(true), load: Series::new(false) }
     }
 
-    /// Takes a fresh sample.
-    pub fn take(&mut self, z: &[f32; CHANNELS], sensor: &SensorNoise) {
-        let (white, rounding) = variances(sensor, z);
-        let quantum = sensor.quantum[V] as f32;
-        self.voltage.take(z[V], Expected { white: white[V], rounding: rounding[V] }, quantum);
+    /// Takes a fresh sample, the noise variances that the model expects of it, and those of the rounding among them.
+    pub fn take(&mut self, z: &[f32; CHANNELS], variances: &[f32; CHANNELS], rounding: &[f32; CHANNELS]) {
+        let white = |i: usize| variances[i] - rounding[i];
+        self.voltage.take(z[V], Expected { white: white(V), rounding: rounding[V] });
         if z[I] > LOAD_MIN.0 && z[P] > LOAD_MIN.1 {
-            let factor = z[P] / (z[V] * z[I]);
-            let weights = [V, I, P].map(|i| (i, factor * factor / (z[i] * z[i])));
-            let sum = |variances: &[f32; CHANNELS]| weights.iter().fold(0.0, |sum, (i, weight)| sum + weight * variances[*i]);
-            // P/(V I) is on no grid.
-            self.load.take(factor, Expected { white: sum(&white), rounding: sum(&rounding) }, 0.0);
+            let inverse = 1.0 / (z[V] * z[I]);
+            let factor = z[P] * inverse;
+            // By propagation of errors, the derivatives all divided by V I.
+            let weights =
+                [(factor * z[I]) * (factor * z[I]), (factor * z[V]) * (factor * z[V]), 1.0].map(|weight| weight * (inverse * inverse));
+            let sum = |v: f32, i: f32, p: f32| weights[V] * v + weights[I] * i + weights[P] * p;
+            self.load
+                .take(factor, Expected { white: sum(white(V), white(I), white(P)), rounding: sum(rounding[V], rounding[I], rounding[P]) });
         } else {
             self.load.interrupt();
         }
@@ -87,15 +90,6 @@ impl Default for Noise {
     }
 }
 
-/// By channel, what the model says of a sample: variance of everything but rounding, and of rounding.
-fn variances(sensor: &SensorNoise, z: &[f32; CHANNELS]) -> ([f32; CHANNELS], [f32; CHANNELS]) {
-    let white = core::array::from_fn(|i| {
-        let (relative, absolute) = (sensor.relative[i] as f32 * z[i], sensor.absolute[i] as f32);
-        relative * relative + absolute * absolute
-    });
-    (white, sensor.quantum.map(|quantum| (quantum * quantum / 12.0) as f32))
-}
-
 /// Variances that the model expects of a value of a series.
 #[derive(Clone, Copy, Debug)]
 struct Expected {
@@ -106,11 +100,13 @@ struct Expected {
 /// The variogram of one series, and what it used to be.
 #[derive(Clone, Debug)]
 struct Series {
+    /// Whether its values are rounded to multiples of one quantum.
+    on_grid: bool,
     /// The sample before, and the one before that.
     earlier: [f32; 2],
     known: u8,
     /// Squares of the differences to them, relative to the white variance that the model expects: loads come and go within a window.
-    differences: [[f32; WINDOW]; 2],
+    differences: [[NotNegative; WINDOW]; 2],
     /// Sum over the window of the expected rounding, relative to it likewise.
     rounding: f32,
     filled: u8,
@@ -124,11 +120,12 @@ struct Series {
 }
 
 impl Series {
-    const fn new() -> Self {
+    const fn new(on_grid: bool) -> Self {
         Self {
+            on_grid,
             earlier: [0.0; 2],
             known: 0,
-            differences: [[0.0; WINDOW]; 2],
+            differences: [[NotNegative::ZERO; WINDOW]; 2],
             rounding: 0.0,
             filled: 0,
             ratio: 1.0,
@@ -140,8 +137,7 @@ impl Series {
         }
     }
 
-    /// Takes a value of a series on a grid of `quantum`.
-    fn take(&mut self, value: f32, expected: Expected, quantum: f32) {
+    fn take(&mut self, value: f32, expected: Expected) {
         let (known, [before, before_that]) = (self.known, self.earlier);
         self.known = self.known.saturating_add(1).min(2);
         self.earlier = [value, before];
@@ -149,21 +145,25 @@ impl Series {
             return;
         }
         let at = usize::from(self.filled);
-        let relative = |difference: f32| difference * difference / expected.white;
+        let inverse = 1.0 / expected.white;
+        let relative = |difference: f32| NotNegative::new(difference * difference * inverse);
         self.differences[0][at] = relative(value - before);
         self.differences[1][at] = relative(value - before_that);
-        self.rounding += expected.rounding / expected.white;
+        self.rounding += expected.rounding * inverse;
         self.filled = if at + 1 == WINDOW { 0 } else { self.filled + 1 };
         if self.filled == 0 {
             let rounding = core::mem::take(&mut self.rounding) / WINDOW as f32;
-            self.close(rounding, quantum * quantum / expected.white);
+            // A quantum's rounding has the variance of a twelfth of its square.
+            let grid = if self.on_grid { 12.0 * expected.rounding * inverse } else { 0.0 };
+            self.close(rounding, grid);
         }
     }
 
     /// Ends a window of so much rounding, on a grid of this square. All variances are relative to the white one.
     fn close(&mut self, rounding: f32, grid: f32) {
         let [first, second] = &mut self.differences;
-        let variogram = |squares: &mut [f32; WINDOW]| 0.5 * MEDIAN_TO_DEVIATION * MEDIAN_TO_DEVIATION * grouped_median(squares, grid);
+        let variogram =
+            |squares: &mut [NotNegative; WINDOW]| 0.5 * MEDIAN_TO_DEVIATION * MEDIAN_TO_DEVIATION * grouped_median(squares, grid);
         let (first, second) = (variogram(first), variogram(second));
         let noise = (2.0 * first - second).max(LEAST_SHARE * first) - rounding;
         let (least, most) = RATIO;
@@ -200,14 +200,30 @@ impl Series {
     }
 }
 
+/// The bits of a number that is not negative: they are in the order of the numbers, and integers are compared in half the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct NotNegative(u32);
+
+impl NotNegative {
+    const ZERO: Self = Self(0);
+
+    const fn new(value: f32) -> Self {
+        Self(value.to_bits())
+    }
+
+    const fn value(self) -> f32 {
+        f32::from_bits(self.0)
+    }
+}
+
 /// The square of the median of magnitudes, given their squares. The magnitudes were rounded to a grid whose square is `grid`, each being
 /// anywhere within half a step of it: with few steps of resolution the plain median would jump by whole ones.
-fn grouped_median<const N: usize>(squares: &mut [f32; N], grid: f32) -> f32 {
-    let (_, middle, _) = squares.select_nth_unstable_by(N / 2, f32::total_cmp);
-    let (middle, half) = (sqrt(*middle), 0.5 * sqrt(grid));
+fn grouped_median<const N: usize>(squares: &mut [NotNegative; N], grid: f32) -> f32 {
+    let (_, middle, _) = squares.select_nth_unstable(N / 2);
+    let (middle, half) = (sqrt(middle.value()), 0.5 * sqrt(grid));
     let (low, high) = ((middle - half).max(0.0), middle + half);
-    let below = squares.iter().filter(|square| **square < low * low).count() as f32;
-    let within = squares.iter().filter(|square| **square <= high * high).count() as f32 - below;
+    let below = squares.iter().filter(|square| square.value() < low * low).count() as f32;
+    let within = squares.iter().filter(|square| square.value() <= high * high).count() as f32 - below;
     let median = low + (high - low) * (N as f32 * 0.5 - below) / within.max(1.0);
     median * median
 }

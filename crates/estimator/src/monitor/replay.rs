@@ -52,8 +52,8 @@ pub struct Replay<const BLOCKS: usize> {
     older: [u16; BLOCKS],
     /// By bucket: its newest block.
     newest: [u16; BLOCKS],
-    /// The last eight frames.
-    recent: [u8; BLOCK],
+    /// The last eight frames, the newest in the highest byte.
+    recent: u64,
     /// Where the next frame goes.
     next: u16,
     /// Whether every place was written.
@@ -84,7 +84,7 @@ impl<const BLOCKS: usize> Replay<BLOCKS> {
             blocks: [[0; BLOCK]; BLOCKS],
             older: [NONE; BLOCKS],
             newest: [NONE; BLOCKS],
-            recent: [0; BLOCK],
+            recent: 0,
             next: 0,
             full: false,
             run: None,
@@ -104,15 +104,13 @@ impl<const BLOCKS: usize> Replay<BLOCKS> {
             return;
         }
         self.follow(frame);
-        self.recent.rotate_left(1);
-        self.recent[BLOCK - 1] = frame;
+        self.recent = self.recent >> 8 | u64::from(frame) << 56;
         let next = usize::from(self.next);
-        let worth = are_different(&self.recent);
-        if self.run.is_none() && worth && (self.full || next + 1 >= BLOCK) {
+        if self.run.is_none() && (self.full || next + 1 >= BLOCK) {
             self.run = self.longest(frame);
         }
         self.blocks[next / BLOCK][next % BLOCK] = frame;
-        if next % BLOCK == BLOCK - 1 && worth {
+        if next % BLOCK == BLOCK - 1 && are_different(self.recent) {
             self.index(next / BLOCK);
         }
         self.next = self.after(self.next);
@@ -127,7 +125,7 @@ impl<const BLOCKS: usize> Replay<BLOCKS> {
     fn follow(&mut self, frame: u8) {
         let Some(run) = self.run else { return };
         if self.frame(run.at) == frame {
-            let fresh = u16::from(frame != self.recent[BLOCK - 1]);
+            let fresh = u16::from(frame != (self.recent >> 56) as u8);
             let (frames, fresh) = (run.frames.saturating_add(1), run.fresh.saturating_add(fresh));
             self.run = Some(Run { at: self.after(run.at), frames, fresh, ..run });
         } else {
@@ -147,14 +145,18 @@ impl<const BLOCKS: usize> Replay<BLOCKS> {
 
     /// The longest repetition that the last eight frames, `frame` being the last of them, are the end of.
     fn longest(&self, frame: u8) -> Option<Run> {
-        let mut block = self.newest[bucket(&self.recent, BLOCKS)];
+        let mut block = self.newest[bucket(self.recent, BLOCKS)];
         let mut best: Option<Run> = None;
         for _ in 0..CANDIDATES {
             // The block that is being overwritten is half of now and half of two hours ago.
             if block == NONE || usize::from(block) == usize::from(self.next) / BLOCK {
                 break;
             }
-            if self.blocks[usize::from(block)] == self.recent {
+            if u64::from_le_bytes(self.blocks[usize::from(block)]) == self.recent {
+                // Seldom asked, so asked here. What was indexed is worth it, but it may have been overwritten since.
+                if !are_different(self.recent) {
+                    break;
+                }
                 let run = self.extended(block, frame);
                 best = if best.is_some_and(|best| best.frames >= run.frames) { best } else { Some(run) };
             }
@@ -188,7 +190,7 @@ impl<const BLOCKS: usize> Replay<BLOCKS> {
 
     /// Puts a block that is complete in front of its bucket.
     fn index(&mut self, block: usize) {
-        let bucket = bucket(&self.blocks[block], BLOCKS);
+        let bucket = bucket(u64::from_le_bytes(self.blocks[block]), BLOCKS);
         let number = block as u16;
         self.older[block] = if self.newest[bucket] == number { NONE } else { self.newest[bucket] };
         self.newest[bucket] = number;
@@ -229,13 +231,14 @@ impl<const BLOCKS: usize> Default for Replay<BLOCKS> {
     }
 }
 
-fn bucket(frames: &[u8; BLOCK], buckets: usize) -> usize {
-    let hash = mixed(u64::from_le_bytes(*frames)) >> 32;
+fn bucket(frames: u64, buckets: usize) -> usize {
+    let hash = mixed(frames) >> 32;
     ((hash * buckets as u64) >> 32) as usize
 }
 
 /// Whether there are enough different frames among these to tell them from others.
-fn are_different(frames: &[u8; BLOCK]) -> bool {
+fn are_different(frames: u64) -> bool {
+    let frames = frames.to_le_bytes();
     let mut different = 1;
     for i in 1..BLOCK {
         different += usize::from(!frames[..i].contains(&frames[i]));

@@ -1,6 +1,7 @@
 extern crate std;
 
 use super::*;
+use crate::load::{NoiseModel, SensorNoise};
 
 /// Seeded, nearly normal numbers: sums of twelve uniform ones.
 struct Dice(u32);
@@ -18,6 +19,7 @@ impl Dice {
 struct House {
     dice: Dice,
     sensor: SensorNoise,
+    model: NoiseModel<f32>,
     noise: Noise,
     supply: f32,
     load: f32,
@@ -27,20 +29,29 @@ struct House {
 
 impl House {
     fn new(seed: u32, sensor: SensorNoise) -> Self {
-        Self { dice: Dice(seed), sensor, noise: Noise::new(), supply: 230.0, load: 2.0, factors: (1.0, 1.0) }
+        Self {
+            dice: Dice(seed),
+            sensor,
+            model: NoiseModel::new(&sensor),
+            noise: Noise::new(),
+            supply: 230.0,
+            load: 2.0,
+            factors: (1.0, 1.0),
+        }
     }
 
     fn samples(&mut self, count: usize) {
         for _ in 0..count {
             self.supply += 0.1 * self.dice.normal();
             let truth = [self.supply, self.load, self.supply * self.load * 0.9, 50.0];
-            let (white, _) = variances(&self.sensor, &truth);
+            let (white, rounding) = (self.model.variances(&truth), self.model.rounding());
+            let white: [f32; CHANNELS] = core::array::from_fn(|i| white[i] - rounding[i]);
             let factors = [self.factors.0, self.factors.1, self.factors.1, 1.0];
             let z = core::array::from_fn(|i| {
                 let quantum = self.sensor.quantum[i] as f32;
                 ((truth[i] + factors[i] * sqrt(white[i]) * self.dice.normal()) / quantum + 0.5).floor() * quantum
             });
-            self.noise.take(&z, &self.sensor);
+            self.noise.take(&z, &self.model.variances(&z), self.model.rounding());
         }
     }
 
@@ -143,14 +154,14 @@ fn what_is_usual_is_not_known_before_sixty_windows_and_never_less_than_the_model
 
 #[test]
 fn a_median_within_its_step() {
-    assert_eq!(grouped_median(&mut [25.0, 1.0, 4.0, 9.0], 0.0), 9.0);
+    assert_eq!(grouped_median(&mut [25.0, 1.0, 4.0, 9.0].map(NotNegative::new), 0.0), 9.0);
     // Magnitudes 1 1 1 2 on a grid of 1: the half of them lies two thirds into the step from 0.5 to 1.5.
-    let median = grouped_median(&mut [1.0, 1.0, 4.0, 1.0], 1.0);
+    let median = grouped_median(&mut [1.0, 1.0, 4.0, 1.0].map(NotNegative::new), 1.0);
     assert!((sqrt(median) - (0.5 + 2.0 / 3.0)).abs() < 1e-6, "{median}");
     // Zeros lie within half a step.
-    let median = grouped_median(&mut [0.0, 0.0, 0.0, 1.0], 1.0);
+    let median = grouped_median(&mut [0.0, 0.0, 0.0, 1.0].map(NotNegative::new), 1.0);
     assert!((sqrt(median) - 0.5 * 2.0 / 3.0).abs() < 1e-6, "{median}");
     // One below, three within.
-    let median = grouped_median(&mut [0.0, 1.0, 1.0, 1.0], 1.0);
+    let median = grouped_median(&mut [0.0, 1.0, 1.0, 1.0].map(NotNegative::new), 1.0);
     assert!((sqrt(median) - (0.5 + 1.0 / 3.0)).abs() < 1e-6, "{median}");
 }
