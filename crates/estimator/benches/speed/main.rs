@@ -23,6 +23,8 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use criterion::Criterion;
+use estimator::monitor::Monitors;
+use estimator::monitor::replay::TWO_HOURS;
 use estimator::{Estimator, Real};
 
 use clock::ProcessorTime;
@@ -133,9 +135,20 @@ fn figures() -> Vec<Figure> {
             }
         }
     }
-    figures.push(Figure::new("state f32", size_of::<Estimator<f32>>() as f64, "bytes", None));
-    figures.push(Figure::new("state f64", size_of::<Estimator<f64>>() as f64, "bytes", None));
+    figures.extend(state_figures::<f32>("f32"));
+    figures.extend(state_figures::<f64>("f64"));
     figures
+}
+
+/// How large an estimator is with everything, without the frames that it remembers, and without any monitor that remembers.
+fn state_figures<F: Real>(precision: &str) -> [Figure; 3] {
+    let whole = size_of::<Estimator<F>>();
+    let sizes = [
+        ("", whole),
+        (" without remembered frames", size_of::<Estimator<F, 0>>()),
+        (" without monitors", whole - size_of::<Monitors<F, TWO_HOURS>>()),
+    ];
+    sizes.map(|(what, bytes)| Figure::new(&format!("state {precision}{what}"), bytes as f64, "bytes", None))
 }
 
 /// What criterion measures, in a process of its own: it reports on standard output, which belongs to the figures.

@@ -5,8 +5,12 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use estimator::energy::Ledger;
-use estimator::monitor::{self, Repetition};
+use estimator::load::NoiseModel;
+use estimator::monitor::loop_resistance::THRESHOLD_FLEET;
+use estimator::monitor::replay::TWO_HOURS;
+use estimator::monitor::{self, Monitors, Repetition};
 use estimator::{Real, gate, load};
+use measure::Flags;
 
 use crate::clock::ProcessorTime;
 use crate::meter::Meter;
@@ -17,6 +21,7 @@ pub const ROOMS: [&str; 6] = ["predict", "linearise", "update", "gate", "monitor
 
 /// Measures each as `NAME PRECISION`.
 pub fn measure<F: Real>(criterion: &mut Criterion<ProcessorTime>, precision: &str, meter: &Meter, moments: &[Moment<F>]) {
+    let model = NoiseModel::<F>::new(&meter.noise);
     let mut bench = |name: &str, work: &mut dyn FnMut(&Moment<F>)| {
         let mut moments = moments.iter().cycle();
         criterion.bench_function(&format!("{name} {precision}"), |bencher| bencher.iter(|| moments.next().map(|it| work(black_box(it)))));
@@ -27,7 +32,7 @@ pub fn measure<F: Real>(criterion: &mut Criterion<ProcessorTime>, precision: &st
         black_box(&belief);
     });
     bench("linearise", &mut |moment| {
-        let noise = meter.noise.variances(&moment.measured);
+        let noise = model.variances(&moment.measured);
         black_box(&load::linearise(&moment.prior, &moment.measured, &noise));
     });
     bench("update", &mut |moment| {
@@ -40,10 +45,14 @@ pub fn measure<F: Real>(criterion: &mut Criterion<ProcessorTime>, precision: &st
         black_box(gate::judge(&moment.prior, &moment.linearised, false));
     });
     let mut repetition = Repetition::default();
+    let mut monitors = Monitors::<F, TWO_HOURS>::new(THRESHOLD_FLEET);
     bench("monitors", &mut |moment| {
         black_box(monitor::is_plausible(&moment.measured));
         black_box(monitor::power_factor_contradicts(&moment.sample));
         black_box(repetition.count(&moment.measured));
+        monitors.see(&moment.measured);
+        monitors.weigh(&moment.measured, &moment.noise, model.rounding(), black_box(Flags::empty()));
+        black_box(monitors.flags());
     });
     let mut ledger = Ledger::starting_at(0, F::ZERO);
     bench("energy", &mut |moment| {
