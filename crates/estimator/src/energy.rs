@@ -70,6 +70,7 @@ impl<F: Real> Ledger<F> {
 
     /// Integrates over the interval that the belief's sample has just closed. A sample is the mean of its interval, so its own power
     /// counts for all of it; across a gap the mean of both ends does, and the path between them is uncertain.
+    #[inline(always)]
     pub fn integrate(&mut self, belief: &mut Belief<F>, elapsed: F) {
         let hours = elapsed / F::of(HOUR_S);
         let x = &belief.mean;

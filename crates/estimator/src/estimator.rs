@@ -236,6 +236,7 @@ impl<F: Real> Track<F> {
     }
 
     /// Integrates the energy, reads the register, restores the invariants and sums up.
+    #[inline(always)]
     fn conclude(&mut self, elapsed: F, register_wh: Option<u64>, mut outcome: Outcome<F>) -> Estimate<F> {
         self.ledger.integrate(&mut self.belief, elapsed);
         if let Some(register_wh) = register_wh

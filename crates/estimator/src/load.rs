@@ -173,6 +173,7 @@ pub fn loop_prior<F: Real>() -> (F, F) {
 }
 
 /// Predicts over `elapsed` seconds (not negative). `restlessness` multiplies the diffusion of the currents.
+#[inline(always)]
 pub fn predict<F: Real>(belief: &mut Belief<F>, elapsed: F, restlessness: F) {
     let loss = one_minus_exp(elapsed / F::of(SUPPLY_TIME_S));
     let kept = F::ONE - loss;

@@ -42,6 +42,7 @@ impl<F: Real, const BLOCKS: usize> Monitors<F, BLOCKS> {
     }
 
     /// Takes a fresh frame, the variances that the sensor should have at it, those of its rounding alone, and the filter's verdicts.
+    #[inline(always)]
     pub fn weigh(&mut self, z: &[F; CHANNELS], variances: &[F; CHANNELS], rounding: &[F; CHANNELS], verdicts: Flags) {
         let [z32, variances, rounding] = [z, variances, rounding].map(|values| values.map(|value| value.to_f64() as f32));
         self.noise.take(&z32, &variances, &rounding);

@@ -49,6 +49,7 @@ impl Noise {
     }
 
     /// Takes a fresh sample, the noise variances that the model expects of it, and those of the rounding among them.
+    #[inline(always)]
     pub fn take(&mut self, z: &[f32; CHANNELS], variances: &[f32; CHANNELS], rounding: &[f32; CHANNELS]) {
         let white = |i: usize| variances[i] - rounding[i];
         self.voltage.take(z[V], Expected { white: white(V), rounding: rounding[V] });
@@ -160,6 +161,7 @@ impl Series {
     }
 
     /// Ends a window of so much rounding, on a grid of this square. All variances are relative to the white one.
+    #[cold]
     fn close(&mut self, rounding: f32, grid: f32) {
         let [first, second] = &mut self.differences;
         let variogram =
