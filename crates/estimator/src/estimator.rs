@@ -10,6 +10,7 @@ use crate::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, N
 use crate::monitor::replay::TWO_HOURS;
 use crate::monitor::{self, Monitors, Repetition};
 use crate::real::{exp, sqrt};
+use crate::rounding::{self, Rounding};
 use crate::sample::{Config, Estimate, Evidence, Sample};
 
 /// Longest interval that is predicted over, in s. After a day without a sample only the slow states are worth anything, and they change no more.
@@ -26,6 +27,9 @@ const RESTLESSNESS_AIM: f64 = 0.95;
 /// One sample's say in it is limited to this normalised innovation squared.
 const RESTLESSNESS_SURPRISE_MAX: f64 = 4.0;
 
+/// Verdicts under which nothing was learnt of the frequency, or all of it.
+const FREQUENCY_UNUSED: Flags = Flags::BAD_FREQUENCY.union(Flags::REJECTED).union(Flags::RESTARTED);
+
 /// The filter and the monitors of one metering point.
 ///
 /// `HISTORY` is how many blocks of eight frames [`Replay`](monitor::replay::Replay) remembers, in 12 bytes each: two hours unless said
@@ -33,6 +37,8 @@ const RESTLESSNESS_SURPRISE_MAX: f64 = 4.0;
 #[derive(Clone, Debug)]
 pub struct Estimator<F, const HISTORY: usize = TWO_HOURS> {
     noise: NoiseModel<F>,
+    /// Resolution of the frequency, where its rounding is understood as an interval.
+    frequency_quantum: Option<F>,
     repetition: Repetition<F>,
     track: Option<Track<F>>,
     monitors: Monitors<F, HISTORY>,
@@ -67,6 +73,7 @@ impl<F: Real, const HISTORY: usize> Estimator<F, HISTORY> {
     pub fn with_history(config: Config) -> Self {
         Self {
             noise: NoiseModel::new(&config.noise),
+            frequency_quantum: (config.frequency_rounding == Rounding::Interval).then_some(F::of(config.noise.quantum[HZ])),
             repetition: Repetition::default(),
             track: None,
             monitors: Monitors::new(config.loop_threshold),
@@ -113,7 +120,14 @@ impl<F: Real, const HISTORY: usize> Estimator<F, HISTORY> {
         } else {
             let variances = self.noise.variances(&z);
             let believed = self.monitors.inflation().map_or(variances, |factors| self.noise.inflated(&variances, &factors));
+            let frequency = (track.belief.mean[FREQUENCY], track.belief.covariance[(FREQUENCY, FREQUENCY)]);
             let outcome = track.take(elapsed, &z, &believed, monitor::power_factor_contradicts(sample));
+            if let Some(quantum) = self.frequency_quantum
+                && !outcome.flags.intersects(FREQUENCY_UNUSED)
+            {
+                let white = believed[HZ] - self.noise.rounding()[HZ];
+                track.refine_frequency(rounding::update(frequency, z[HZ], white, quantum));
+            }
             self.monitors.weigh(&z, &variances, self.noise.rounding(), outcome.flags);
             outcome
         };
@@ -167,6 +181,14 @@ impl<F: Real> Track<F> {
         load::project(&mut self.belief.mean);
         self.since_event = self.since_event.saturating_add(1);
         Outcome { flags: checksum | verdicts, nis }
+    }
+
+    /// Replaces what the linear update learnt of the frequency, which no other state is correlated with.
+    fn refine_frequency(&mut self, refined: Option<(F, F)>) {
+        if let Some((mean, variance)) = refined {
+            self.belief.mean[FREQUENCY] = mean;
+            self.belief.covariance[(FREQUENCY, FREQUENCY)] = variance;
+        }
     }
 
     /// Explains a sample that noise does not.

@@ -9,6 +9,7 @@
 //! - [`symmetric`]: a symmetric matrix, stored once;
 //! - [`filter`]: mean and covariance, predict, sequential update in Joseph form; knows nothing about electricity;
 //! - [`load`]: the household model, what the filter is told about physics and sensors;
+//! - [`rounding`]: a frequency with fewer digits than noise;
 //! - [`gate`]: which explanation a surprising sample gets (a switched load, a shifted supply, bad data);
 //! - [`monitor`]: what watches the meter beside the filter (implausible, stuck and replayed frames, noise, theft);
 //! - [`energy`]: integration between the ticks of the meter's register;
@@ -32,6 +33,7 @@ pub mod gate;
 pub mod load;
 pub mod monitor;
 pub mod real;
+pub mod rounding;
 pub mod sample;
 pub mod symmetric;
 
@@ -39,4 +41,5 @@ pub use energy::Energy;
 pub use estimator::Estimator;
 pub use load::SensorNoise;
 pub use real::Real;
+pub use rounding::Rounding;
 pub use sample::{Config, Estimate, Evidence, Sample};

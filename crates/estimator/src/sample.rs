@@ -6,6 +6,7 @@ use crate::Real;
 use crate::energy::Energy;
 use crate::load::{CHANNELS, SensorNoise};
 use crate::monitor::loop_resistance::THRESHOLD_FLEET;
+use crate::rounding::Rounding;
 
 /// What an estimator has to know about its meter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,12 +15,14 @@ pub struct Config {
     pub noise: SensorNoise,
     /// Evidence of a loop resistance that rose, in nats, above which it is told; see [`loop_resistance`](crate::monitor::loop_resistance).
     pub loop_threshold: f64,
+    /// How the rounding of the frequency is understood.
+    pub frequency_rounding: Rounding,
 }
 
 impl Config {
     /// For one of many meters with this sensor.
     pub const fn new(noise: SensorNoise) -> Self {
-        Self { noise, loop_threshold: THRESHOLD_FLEET }
+        Self { noise, loop_threshold: THRESHOLD_FLEET, frequency_rounding: Rounding::Interval }
     }
 }
 

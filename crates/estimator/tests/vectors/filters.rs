@@ -2,12 +2,17 @@
 
 use estimator::energy::{Ledger, VARIANCE_UNTICKED};
 use estimator::filter::{Belief, STATES};
-use estimator::{Config, Estimator, Real, SensorNoise, load};
+use estimator::{Config, Estimator, Real, Rounding, SensorNoise, load};
 
 use super::{Row, Worst, rows};
 
 /// Names of the vectors, and the noise of their sensors.
 pub const VECTORS: [(&str, SensorNoise); 2] = [("pzem", SensorNoise::PZEM_004T), ("noisy", SensorNoise::NOISY)];
+
+/// The model of the reference filters, which take the rounding of the frequency for white noise.
+fn reference(noise: SensorNoise) -> Config {
+    Config { frequency_rounding: Rounding::White, ..Config::new(noise) }
+}
 
 const STATE_NAMES: [&str; STATES] = ["Vs", "Ia", "I", "f", "Rs", "E"];
 
@@ -62,7 +67,7 @@ pub fn plain_filter_in_single_precision(name: &str, noise: &SensorNoise) -> Wors
 
 /// The whole filter against the reference filter, relative; and the rows whose flags differ.
 pub fn whole_filter(name: &str, noise: SensorNoise) -> (Worst, Vec<usize>) {
-    let mut estimator = Estimator::<f64>::new(Config::new(noise));
+    let mut estimator = Estimator::<f64>::new(reference(noise));
     let (mut worst, mut differing) = (Worst::default(), Vec::new());
     for (k, row) in rows(name).iter().enumerate() {
         let estimate = estimator.step(1.0, &row.sample()).expect("a plausible first sample");
@@ -97,8 +102,8 @@ pub fn whole_filter(name: &str, noise: SensorNoise) -> (Worst, Vec<usize>) {
 
 /// The whole filter in single against double precision, in V, A, kW, Hz and relative variances; and the rows whose flags differ.
 pub fn whole_filter_in_single_precision(name: &str, noise: SensorNoise) -> (Worst, Vec<usize>) {
-    let mut double = Estimator::<f64>::new(Config::new(noise));
-    let mut single = Estimator::<f32>::new(Config::new(noise));
+    let mut double = Estimator::<f64>::new(reference(noise));
+    let mut single = Estimator::<f32>::new(reference(noise));
     let (mut worst, mut differing) = (Worst::default(), Vec::new());
     for (k, row) in rows(name).iter().enumerate() {
         let theirs = double.step(1.0, &row.sample()).expect("a plausible first sample");
