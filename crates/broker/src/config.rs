@@ -33,6 +33,9 @@ pub struct Config {
     /// The broker's watch over itself.
     #[serde(default)]
     pub vitals: Vitals,
+    /// Threads of the program.
+    #[serde(default)]
+    pub threads: Threads,
     /// The end.
     #[serde(default)]
     pub shutdown: Shutdown,
@@ -130,6 +133,27 @@ impl Default for Vitals {
     }
 }
 
+/// Threads of the program; a broker within another program runs on that one's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Threads {
+    /// For all sessions together; 0 for one less than there are processors.
+    pub sessions: usize,
+}
+
+impl Threads {
+    /// Threads for sessions, at least 1.
+    ///
+    /// The router's thread has a processor to itself. With a second thread for sessions on two processors each message wakes that one,
+    /// too, to look for work that is not there: that costs more than the message.
+    pub fn sessions(&self) -> usize {
+        match self.sessions {
+            0 => std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1)),
+            sessions => sessions,
+        }
+    }
+}
+
 /// The end.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -153,6 +177,7 @@ impl Config {
             limits: Limits::default(),
             router: Router::default(),
             vitals: Vitals::default(),
+            threads: Threads::default(),
             shutdown: Shutdown::default(),
         }
     }
@@ -183,11 +208,12 @@ impl Config {
 
     /// Values that would make no sense, or make the router panic.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let Self { limits, router, vitals, tls, .. } = self;
+        let Self { limits, router, vitals, tls, threads, .. } = self;
         limits.check()?;
         range("router.uplinks", count(router.uplinks), 1, 64)?;
         range("router.segment_bytes", count(router.segment_bytes), 1024, 1 << 30)?;
         range("router.segments", count(router.segments), 1, 1024)?;
+        range("threads.sessions", count(threads.sessions), 0, 1024)?;
         range("tls.watch_ms", tls.watch_ms, 10, 86_400_000)?;
         range("vitals.canary_ms", vitals.canary_ms, 10, 3_600_000)?;
         range("vitals.canary_connect_ms", vitals.canary_connect_ms, 10, 86_400_000)?;

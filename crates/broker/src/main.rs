@@ -43,9 +43,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     start_log(arguments.log);
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| anyhow!("can't start the runtime: {error}"));
-    let result = runtime.and_then(|runtime| runtime.block_on(run(arguments)));
-    match result {
+    match work(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Each error says the whole of it, its cause included.
@@ -65,10 +63,19 @@ fn start_log(form: Log) {
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn work(arguments: &Arguments) -> anyhow::Result<()> {
     let mut config = Config::load(&arguments.config)?;
     config.listen.mqtts = arguments.mqtts.unwrap_or(config.listen.mqtts);
     config.listen.admin = arguments.admin.unwrap_or(config.listen.admin);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.threads.sessions())
+        .enable_all()
+        .build()
+        .map_err(|error| anyhow!("can't start the runtime: {error}"))?;
+    runtime.block_on(run(config))
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
