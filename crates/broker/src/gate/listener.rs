@@ -68,12 +68,15 @@ fn admit(gate: &Arc<Gate>, socket: TcpStream, peer: SocketAddr, door: Door) {
     tasks.spawn(async move {
         let (_place, handshake) = places.unzip();
         let material = gate.credentials.current();
-        if let Some(stream) = shake_hands(&gate, &material, socket, handshake).await {
-            // On the heap: an idle session should not keep what only the handshake needed.
+        // On the heap, each for its own time: an idle session should not keep what only the handshake needed.
+        if let Some(stream) = Box::pin(shake_hands(&gate, &material, socket, handshake)).await {
             Box::pin(converse(&gate, stream, door, material, number)).await;
         }
     });
 }
+
+/// More than a kilobyte, which each function that passes it on would keep a copy of.
+type Stream = Box<TlsStream<TcpStream>>;
 
 /// A connection's place, counted as long as it is held.
 struct Counted {
@@ -94,7 +97,7 @@ impl Drop for Counted {
     }
 }
 
-async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _handshake: Option<Place>) -> Option<TlsStream<TcpStream>> {
+async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _handshake: Option<Place>) -> Option<Stream> {
     // Packets are small and answers are waited for.
     let _ = socket.set_nodelay(true);
     let acceptor = TlsAcceptor::from(material.server.clone());
@@ -103,7 +106,7 @@ async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _hands
         result = tokio::time::timeout(millis(gate.limits.handshake_ms), acceptor.accept(socket)) => result,
     };
     match result {
-        Ok(Ok(stream)) => return Some(stream),
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
         Ok(Err(error)) => {
             let reason = tls::handshake_failure(&error);
             gate.metrics.refused(reason);
@@ -114,7 +117,7 @@ async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _hands
     None
 }
 
-async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, door: Door, material: Arc<Material>, number: SessionId) {
+async fn converse(gate: &Arc<Gate>, stream: Stream, door: Door, material: Arc<Material>, number: SessionId) {
     let who = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
         Some(certificate) => gate.canary.identify(certificate).map_or_else(|| Identity::of(certificate), Ok),
         // The handshake asks for one, so this doesn't happen.
@@ -134,7 +137,7 @@ async fn converse(gate: &Arc<Gate>, stream: TlsStream<TcpStream>, door: Door, ma
 
 async fn speak(
     gate: &Arc<Gate>,
-    stream: TlsStream<TcpStream>,
+    stream: Stream,
     door: &Door,
     who: Result<Identity, InvalidSubject>,
     material: Arc<Material>,
@@ -147,10 +150,11 @@ async fn speak(
     let role = who.as_ref().ok().map(|identity| identity.role);
     let upgrade = tokio::select! {
         () = gate.stop.cancelled() => return,
-        upgrade = websocket::accept(stream, role, origins, &gate.limits) => upgrade,
+        upgrade = Box::pin(websocket::accept(stream, role, origins, &gate.limits)) => upgrade,
     };
     match upgrade {
-        Ok(stream) => session::run(gate.clone(), stream, who, material, number).await,
+        // Not within the future of every MQTT session.
+        Ok(stream) => Box::pin(session::run(gate.clone(), stream, who, material, number)).await,
         Err(reason) => gate.metrics.refused(reason),
     }
 }
