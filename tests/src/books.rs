@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context as _;
 use contracts::topics::{EVENTS, READINGS};
 use contracts::{EventRecord, ReadingRecord};
 use edge_agent::Accepted;
@@ -33,20 +34,28 @@ impl Books {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).total()
     }
 
-    /// Compares with what Kafka holds now.
+    /// Compares with what Kafka holds now. What was accepted only while Kafka was read is not called lost, for it may be on its way;
+    /// so a home that goes on measuring can be compared, too.
     pub async fn compare(&self, stage: &Stage) -> anyhow::Result<Verdict> {
+        let before = self.tally();
         let held = held(stage).await?;
-        let tally = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(audit::compare(&tally, &held))
+        let lost = audit::compare(&before, &held).lost;
+        Ok(Verdict { lost, ..audit::compare(&self.tally(), &held) })
+    }
+
+    fn tally(&self) -> Tally {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until Kafka holds every accepted record, and checks that it holds none twice and nothing else.
     pub async fn settle(&self, stage: &Stage) -> anyhow::Result<Verdict> {
+        let mut missing = 0;
         let verdict = await_until("every accepted record is in Kafka", PATIENCE, async || {
             let verdict = self.compare(stage).await?;
-            Ok((verdict.lost() == 0).then_some(verdict))
+            missing = verdict.lost();
+            Ok((missing == 0).then_some(verdict))
         });
-        let verdict = verdict.await?;
+        let verdict = verdict.await.with_context(|| format!("{missing} of {} records missing", self.total()))?;
         anyhow::ensure!(verdict.is_clean(), "nothing lost, but not each record once: {verdict:?}");
         Ok(verdict)
     }
