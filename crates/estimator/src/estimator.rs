@@ -19,6 +19,8 @@ const ELAPSED_MAX_S: f64 = 86_400.0;
 const DISPUTES_MAX: u32 = 5;
 /// Samples after a step or shift from which nothing is learnt about restlessness.
 const SETTLING_SAMPLES: u32 = 2;
+/// So many quiet samples may pass before P is looked at again.
+const UNCHECKED_MAX: u32 = 16;
 /// Range of the restlessness, the factor on the diffusion of the currents.
 const RESTLESSNESS: (f64, f64) = (0.05, 400.0);
 /// How fast it adapts, and the normalised innovation squared it aims at.
@@ -52,6 +54,8 @@ struct Track<F> {
     restlessness: F,
     since_event: u32,
     disputes: u32,
+    /// Samples since P was found to be positive definite.
+    unchecked: u32,
 }
 
 /// What one sample did: verdicts and surprise.
@@ -155,6 +159,7 @@ impl<F: Real> Track<F> {
             restlessness: F::ONE,
             since_event: u32::MAX,
             disputes: 0,
+            unchecked: 0,
         }
     }
 
@@ -266,8 +271,22 @@ impl<F: Real> Track<F> {
         {
             outcome.flags |= Flags::REGISTER_ANCHORED;
         }
-        load::settle(&mut self.belief);
+        self.settle(elapsed, outcome.flags);
         self.estimate(outcome)
+    }
+
+    /// Rounding costs definiteness where the prior variance exceeds the noise by orders of magnitude: with an event or a gap, and little by
+    /// little otherwise.
+    #[inline(always)]
+    fn settle(&mut self, elapsed: F, flags: Flags) {
+        self.unchecked += 1;
+        let quiet = flags.is_empty() && elapsed <= F::of(load::GAP_S) && self.since_event > SETTLING_SAMPLES;
+        if quiet && self.unchecked < UNCHECKED_MAX {
+            load::bound(&mut self.belief);
+        } else {
+            load::settle(&mut self.belief);
+            self.unchecked = 0;
+        }
     }
 
     fn estimate(&self, outcome: Outcome<F>) -> Estimate<F> {

@@ -222,17 +222,21 @@ impl<F: Real> Belief<F> {
         p[(PIVOT, PIVOT)] = measured[PIVOT] * inverse;
     }
 
-    /// Restores what rounding may cost: no negligible covariances, no variance above its ceiling (a congruence, so P stays definite), and
-    /// should P not be positive definite by a margin after all, no correlations: `n diag(P)` is never less than P. States beyond `GROUP` are
-    /// correlated with nothing.
+    /// No negligible covariances, and no variance above its ceiling (a congruence, so P stays definite).
     #[inline(always)]
-    pub fn settle<const GROUP: Support>(&mut self, ceiling: &[f64; STATES]) {
+    pub fn bound(&mut self, ceiling: &[f64; STATES]) {
         for i in 0..STATES {
             if self.covariance[(i, i)] > F::of(ceiling[i]) {
                 self.lower(i, F::of(ceiling[i]));
             }
         }
         self.covariance.map(|entry| if entry.magnitude() < F::of(NEGLIGIBLE) { F::ZERO } else { entry });
+    }
+
+    /// Should P not be positive definite by a margin, for what rounding has cost, no correlations: `n diag(P)` is never less than P. States
+    /// beyond `GROUP` are correlated with nothing.
+    #[inline(always)]
+    pub fn ensure_definite<const GROUP: Support>(&mut self, ceiling: &[f64; STATES]) {
         if !self.is_definite::<GROUP>() {
             self.forget_correlations(ceiling);
         }

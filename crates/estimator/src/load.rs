@@ -256,9 +256,16 @@ pub fn update<F: Real>(belief: &mut Belief<F>, sample: &[Scalar<F>; CHANNELS], w
     nis
 }
 
-/// Restores what rounding may cost, within what a household can be.
+/// Keeps a belief within what a household can be.
+#[inline(always)]
+pub fn bound<F: Real>(belief: &mut Belief<F>) {
+    belief.bound(&VARIANCE_MAX);
+}
+
+/// The same, and restores what rounding may have cost.
 pub fn settle<F: Real>(belief: &mut Belief<F>) {
-    belief.settle::<BUT_FREQUENCY>(&VARIANCE_MAX);
+    bound(belief);
+    belief.ensure_definite::<BUT_FREQUENCY>(&VARIANCE_MAX);
 }
 
 /// Makes room for a switched load: in both currents, correlated through the power factors of typical loads.

@@ -162,13 +162,25 @@ pub fn sqrt<F: Real>(x: F) -> F {
     if !x.is_finite() {
         return x;
     }
+    let root = x * reciprocal_root(x);
+    F::of(0.5) * (root + x / root)
+}
+
+/// `1/sqrt(x)` with a relative error below 5e-6 in `f32` and 4e-11 in `f64`, without a division; 0 for anything below the smallest normal
+/// number and for NaN.
+#[inline(always)]
+pub fn reciprocal_sqrt<F: Real>(x: F) -> F {
+    if x >= F::NORMAL_MIN { reciprocal_root(x) } else { F::ZERO }
+}
+
+#[inline(always)]
+fn reciprocal_root<F: Real>(x: F) -> F {
     let half = F::of(0.5);
     let mut r = x.reciprocal_root_guess();
     for _ in 0..F::ROOT_STEPS {
         r = r * (F::of(1.5) - half * (x * r) * r);
     }
-    let root = x * r;
-    half * (root + x / root)
+    r
 }
 
 /// Coefficients `1/n!` of `(exp(x) - 1)/x`, highest first.
@@ -222,6 +234,17 @@ pub fn exp<F: Real>(x: F) -> F {
     let multiple = F::from_count(exponent);
     let rest = (x - multiple * F::LN2_HIGH) - multiple * F::LN2_LOW;
     (F::ONE + exp_minus_one_near_zero(rest)).scale(exponent as i32)
+}
+
+/// `exp(-x)` for `x >= 0` with an absolute error below 1e-9, and twice the rounding of a 64th power: without a branch, for what is
+/// asked for every sample with another argument. What is larger than 21, and NaN, counts as 21.
+#[inline(always)]
+pub fn exp_of_negative<F: Real>(x: F) -> F {
+    let mut power = F::ONE + exp_minus_one_near_zero(x.lesser(F::of(21.0)) * F::of(-1.0 / 64.0));
+    for _ in 0..6 {
+        power = power * power;
+    }
+    power
 }
 
 /// `1 - exp(-x)` for `x >= 0`, without cancellation near zero.
@@ -296,6 +319,22 @@ mod tests {
         assert_eq!(exp(-1e9), 0.0);
         assert_eq!(exp(f32::NAN), 0.0);
         assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn what_needs_neither_division_nor_branch() {
+        let (deviation, x) = worst(1e-300, 1e300, reciprocal_sqrt, |x| 1.0 / x.sqrt());
+        assert!(deviation <= 4e-11, "f64: {deviation:e} at {x:e}");
+        let (deviation, x) = worst(1e-37, 1e37, |x| f64::from(reciprocal_sqrt(x as f32)), |x| 1.0 / f64::from((x as f32).sqrt()));
+        assert!(deviation <= 5e-6, "f32: {deviation:e} at {x:e}");
+        assert_eq!((reciprocal_sqrt(0.0), reciprocal_sqrt(-1.0), reciprocal_sqrt(f32::NAN)), (0.0, 0.0, 0.0));
+
+        let (deviation, x) = worst(1e-9, 21.0, exp_of_negative, |x| (-x).exp());
+        assert!(deviation <= 3e-14, "f64: {deviation:e} at {x:e}");
+        let (deviation, x) = worst(1e-9, 21.0, |x| f64::from(exp_of_negative(x as f32)), |x| (-x).exp());
+        assert!(deviation <= 2e-5, "f32: {deviation:e} at {x:e}");
+        assert!(exp_of_negative(1e30) < 1e-9 && exp_of_negative(f64::NAN) < 1e-9);
+        assert_eq!(exp_of_negative(0.0_f32), 1.0);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::Real;
-use crate::real::{exp, sqrt};
+use crate::real::{exp_of_negative, reciprocal_sqrt};
 
 /// How a sensor's rounding of the frequency is understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,20 +38,21 @@ const VARIANCE_SHARE_MIN: f64 = 1e-6;
 /// Mean and variance after `z` was shown, which is rounded to multiples of `quantum` and before that has noise of the variance `white`.
 /// `None` if nothing is uncertain, or if `z` is so improbable that the interval says no more than its middle.
 pub fn update<F: Real>((mean, variance): (F, F), z: F, white: F, quantum: F) -> Option<(F, F)> {
-    let total = variance + white;
-    let deviation = sqrt(total);
+    let inverse = reciprocal_sqrt(variance + white);
     let half = F::of(0.5) * quantum;
-    let low = Normal::at((z - half - mean) / deviation);
-    let high = Normal::at((z + half - mean) / deviation);
+    let low = Normal::at((z - half - mean) * inverse);
+    let high = Normal::at((z + half - mean) * inverse);
     let probability = low.probability_until(&high);
-    let probable = deviation > F::ZERO && probability >= F::of(PROBABILITY_MIN);
+    let probable = inverse > F::ZERO && probability >= F::of(PROBABILITY_MIN);
     if !probable {
         return None;
     }
-    let shift = (low.density - high.density) / probability;
-    let narrowing = shift * shift + (high.argument * high.density - low.argument * low.density) / probability;
-    let share = (F::ONE - variance / total * narrowing).within(F::of(VARIANCE_SHARE_MIN), F::ONE);
-    Some((mean + variance / deviation * shift, variance * share))
+    let certainty = F::ONE / probability;
+    let shift = (low.density - high.density) * certainty;
+    let narrowing = shift * shift + (high.argument * high.density - low.argument * low.density) * certainty;
+    let gain = variance * inverse;
+    let share = (F::ONE - gain * inverse * narrowing).within(F::of(VARIANCE_SHARE_MIN), F::ONE);
+    Some((mean + gain * shift, variance * share))
 }
 
 /// The standard normal distribution at an argument.
@@ -63,13 +64,15 @@ struct Normal<F> {
 }
 
 impl<F: Real> Normal<F> {
+    #[inline(always)]
     fn at(argument: F) -> Self {
-        let density = F::of(DENSITY_AT_ZERO) * exp(F::of(-0.5) * argument * argument);
+        let density = F::of(DENSITY_AT_ZERO) * exp_of_negative(F::of(0.5) * argument * argument);
         let t = F::ONE / (F::ONE + F::of(TAIL_ARGUMENT) * argument.magnitude());
         let series = TAIL.iter().fold(F::ZERO, |sum, coefficient| sum * t + F::of(*coefficient));
         Self { argument, density, tail: density * series * t }
     }
 
+    #[inline(always)]
     fn probability_until(&self, higher: &Self) -> F {
         match (self.argument < F::ZERO, higher.argument < F::ZERO) {
             (true, false) => F::ONE - self.tail - higher.tail,
