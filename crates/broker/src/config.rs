@@ -101,8 +101,6 @@ pub enum CrlExpired {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Router {
-    /// Links that carry all meters' frames, 1 to 64.
-    pub uplinks: usize,
     /// Size of a segment, at least 1,024.
     pub segment_bytes: usize,
     /// Segments of a filter's log, at least 1.
@@ -111,7 +109,7 @@ pub struct Router {
 
 impl Default for Router {
     fn default() -> Self {
-        Self { uplinks: 4, segment_bytes: 262_144, segments: 4 }
+        Self { segment_bytes: 262_144, segments: 4 }
     }
 }
 
@@ -210,7 +208,6 @@ impl Config {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let Self { limits, router, vitals, tls, threads, .. } = self;
         limits.check()?;
-        range("router.uplinks", count(router.uplinks), 1, 64)?;
         range("router.segment_bytes", count(router.segment_bytes), 1024, 1 << 30)?;
         range("router.segments", count(router.segments), 1, 1024)?;
         range("threads.sessions", count(threads.sessions), 0, 1024)?;

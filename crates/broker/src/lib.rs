@@ -3,7 +3,7 @@
 //! Clients speak MQTT 3.1.1 over TLS with a certificate of their own, operators over WebSocket too; nothing else is listened to. [`start`] runs a broker on the
 //! caller's runtime; the program of the same name does that with a configuration file.
 //!
-//! What a client may rely on: a PUBACK means that the router was handed the message, no more. Nothing survives a restart, no session is
+//! What a client may rely on: a PUBACK means that the gate has taken the message for the router, no more. Nothing survives a restart, no session is
 //! kept between connections (`clean_session = 0` is accepted and answered with "no session present"), a slow reader loses the oldest
 //! messages. The delivery contract of Ferraris is made for that: only the commit in Kafka counts.
 //!

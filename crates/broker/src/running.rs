@@ -61,6 +61,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     gate.expiries(&gate.credentials.current());
     let (health_tx, health) = watch::channel(Health::Well);
     let (tasks, stop) = (&gate.tasks, &gate.stop);
+    tasks.spawn({
+        let gate = gate.clone();
+        async move { gate.router.collect(&gate.stop).await }
+    });
     tasks.spawn(dispatch::run(gate.clone(), down, Way::Down));
     tasks.spawn(dispatch::run(gate.clone(), command, Way::Command));
     tasks.spawn(revocation::watch(gate.clone(), seen, stop.clone()));
@@ -172,7 +176,6 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::time::timeout;
-    use wire::topic::Shard;
 
     use crate::router::Parcel;
 
@@ -208,8 +211,7 @@ mod tests {
         assert!(readiness(&broker).await.starts_with("HTTP/1.1 200"));
         assert!(timeout(Duration::from_millis(200), broker.failed()).await.is_err());
 
-        let shard = Shard::new(0).unwrap();
-        let _ = broker.gate.router.publish(shard, &Parcel::new("é/x".into(), "", b"")).unwrap();
+        let _ = broker.gate.router.publish(&Parcel::new("é/x".into(), "", b"")).unwrap();
         timeout(Duration::from_secs(20), broker.failed()).await.expect("a dead router goes unnoticed");
         assert!(readiness(&broker).await.starts_with("HTTP/1.1 503"));
         assert!(broker.metrics().contains("ferraris_broker_router_alive 0\n"));

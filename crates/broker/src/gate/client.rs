@@ -120,6 +120,8 @@ impl Client {
             self.feeds.insert(*feed, Subscription { next_place: None, _reader: reader });
         }
         self.unconfirmed.push_back(answer);
+        // Whose PUBACK has gone out was published before this subscription.
+        self.gate.router.release()?;
         self.link.subscribe(new.into_iter().map(Feed::filter), true)?;
         Ok(None)
     }
@@ -128,12 +130,21 @@ impl Client {
     pub(super) fn unsubscribe(&mut self, machine: &Machine) -> Result<(), Gone> {
         let needed: HashSet<Feed> = machine.filters().flat_map(Feed::needed).collect();
         let over: Vec<String> = self.feeds.extract_if(|feed, _| !needed.contains(feed)).map(|(feed, _)| feed.filter()).collect();
-        if over.is_empty() { Ok(()) } else { self.link.unsubscribe(over) }
+        if over.is_empty() {
+            return Ok(());
+        }
+        self.gate.router.release()?;
+        self.link.unsubscribe(over)
     }
 
-    /// Publishes.
+    /// Publishes, with the next [`Client::release`] or before.
     pub(super) fn publish(&mut self, parcel: &Parcel) -> Result<Taken, Gone> {
         self.link.publish(parcel)
+    }
+
+    /// Hands the router what was published.
+    pub(super) fn release(&mut self) -> Result<(), Gone> {
+        self.link.release()
     }
 
     /// The client has acknowledged a message.

@@ -29,7 +29,7 @@ use measure::{MeterId, UnixMillis};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wire::topic::{Shard, Topic};
+use wire::topic::Topic;
 
 use crate::config::Limits;
 use crate::flow::Flow;
@@ -110,7 +110,7 @@ impl Gate {
             self.metrics.dropped(Reason::StateFull, 1);
         }
         let topic = Topic::State { meter: meter.clone() };
-        match self.router.publish(Shard::of(meter), &Parcel::new(Feed::State.name(), &topic.to_string(), &value)) {
+        match self.router.publish(&Parcel::new(Feed::State.name(), &topic.to_string(), &value)) {
             Ok(Taken::Yes) => self.flow.passed(Feed::State),
             Ok(Taken::Busy) | Err(_) => self.metrics.dropped(Reason::StateRouterBusy, 1),
         }

@@ -1,8 +1,6 @@
 //! A link to the router, with rumqttd's conditions kept: acknowledgements in order, `ready` after each `Unschedule` and at no other
 //! time, nothing after the end.
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,67 +10,18 @@ use rumqttd::protocol::{
     Disconnect, DisconnectReasonCode, Filter, Packet, PubAck, PubAckReason, Publish, QoS, RetainForwardRule, Subscribe, Unsubscribe,
 };
 
+use super::outlet::Outlet;
 use super::{Gone, Parcel, Slot, Taken};
 
 /// The two ends of a new link.
 pub(super) type Parts = (LinkTx, LinkRx);
 
-/// Packets that may wait for the router on one link, and their bytes.
-const WAITING_MAX: usize = 4096;
-const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Notifications handed on at once.
 const BATCH_MAX: usize = 256;
 /// rumqttd numbers the messages of QoS 1 on a link 1 to 100, round and round.
 const PKID_MAX: u16 = 100;
-
-/// The sending end of a link.
-pub(super) struct Outlet {
-    tx: LinkTx,
-    /// Bytes of messages handed over since nothing waited.
-    waiting_bytes: usize,
-}
-
-impl Outlet {
-    pub(super) fn new(tx: LinkTx) -> Self {
-        Self { tx, waiting_bytes: 0 }
-    }
-
-    /// Hands a message over if not too much waits already.
-    pub(super) fn publish(&mut self, parcel: &Parcel) -> Result<Taken, Gone> {
-        let waiting = self.tx.buffer().len();
-        if waiting == 0 {
-            self.waiting_bytes = 0;
-        }
-        if waiting >= WAITING_MAX || self.waiting_bytes >= WAITING_BYTES_MAX {
-            return Ok(Taken::Busy);
-        }
-        self.waiting_bytes = self.waiting_bytes.saturating_add(parcel.content.len());
-        let publish = Publish::new(parcel.feed.clone(), parcel.content.clone(), false);
-        self.push_always(Packet::Publish(publish, None)).map(|()| Taken::Yes)
-    }
-
-    /// Hands a packet over. The router takes all that waits at one event, so only the first packet that waits needs one.
-    fn push_always(&mut self, packet: Packet) -> Result<(), Gone> {
-        {
-            let mut waiting = self.tx.buffer();
-            if !waiting.is_empty() {
-                waiting.push_back(packet);
-                return Ok(());
-            }
-        }
-        // No other thread adds in between: pushing needs `&mut self`, and the router only takes.
-        self.send(packet)
-    }
-
-    /// `LinkTx::send` is async in name only: it never waits, so one poll completes it.
-    fn send(&mut self, packet: Packet) -> Result<(), Gone> {
-        let mut context = Context::from_waker(Waker::noop());
-        match pin!(self.tx.send(packet)).poll(&mut context) {
-            Poll::Ready(Ok(_)) => Ok(()),
-            Poll::Ready(Err(_)) | Poll::Pending => Err(Gone),
-        }
-    }
-}
+/// So many messages are acknowledged together: each time wakes the router, which sends 100 without.
+const UNACKNOWLEDGED_MAX: u16 = PKID_MAX / 2;
 
 /// What comes from the router.
 #[derive(Debug)]
@@ -117,17 +66,22 @@ impl Link {
         let qos = if paced { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         let filter = |path| Filter { path, qos, nolocal: false, preserve_retain: false, retain_forward_rule: RetainForwardRule::Never };
         let filters = filters.into_iter().map(filter).collect();
-        self.outlet.push_always(Packet::Subscribe(Subscribe { pkid: 1, filters }, None))
+        self.outlet.push([Packet::Subscribe(Subscribe { pkid: 1, filters }, None)])
     }
 
     /// Takes subscriptions back; messages on their way may still come.
     pub(crate) fn unsubscribe(&mut self, filters: Vec<String>) -> Result<(), Gone> {
-        self.outlet.push_always(Packet::Unsubscribe(Unsubscribe { pkid: 1, filters }, None))
+        self.outlet.push([Packet::Unsubscribe(Unsubscribe { pkid: 1, filters }, None)])
     }
 
-    /// Publishes.
+    /// Publishes, with the next [`Link::release`] or before.
     pub(crate) fn publish(&mut self, parcel: &Parcel) -> Result<Taken, Gone> {
-        self.outlet.publish(parcel)
+        self.outlet.hold(parcel)
+    }
+
+    /// Hands over what was published.
+    pub(crate) fn release(&mut self) -> Result<(), Gone> {
+        self.outlet.release()
     }
 
     /// Waits until something has come and adds it to `batch`. May be dropped while it waits; nothing is lost then.
@@ -169,17 +123,23 @@ impl Link {
 
     /// All that came was dealt with: the router may send more.
     pub(crate) fn done(&mut self) -> Result<(), Gone> {
-        let oldest = self.last_pkid.saturating_add(PKID_MAX).saturating_sub(self.unacknowledged);
-        for number in 0..std::mem::take(&mut self.unacknowledged) {
-            let pkid = oldest.saturating_add(number).checked_rem(PKID_MAX).unwrap_or(0).saturating_add(1);
-            // Acknowledgements are bounded by the window of 100, so they always go.
-            let acknowledgement = Packet::PubAck(PubAck { pkid, reason: PubAckReason::Success }, None);
-            self.outlet.push_always(acknowledgement)?;
+        if self.unacknowledged >= UNACKNOWLEDGED_MAX {
+            self.acknowledge()?;
         }
         if std::mem::take(&mut self.unscheduled) {
             self.rx.ready().map_err(|_| Gone)?;
         }
         Ok(())
+    }
+
+    /// The window of 100 bounds them.
+    fn acknowledge(&mut self) -> Result<(), Gone> {
+        let oldest = self.last_pkid.saturating_add(PKID_MAX).saturating_sub(self.unacknowledged);
+        let acknowledgements = (0..std::mem::take(&mut self.unacknowledged)).map(|number| {
+            let pkid = oldest.saturating_add(number).checked_rem(PKID_MAX).unwrap_or(0).saturating_add(1);
+            Packet::PubAck(PubAck { pkid, reason: PubAckReason::Success }, None)
+        });
+        self.outlet.push(acknowledgements)
     }
 }
 
@@ -187,6 +147,6 @@ impl Drop for Link {
     fn drop(&mut self) {
         let end = Disconnect { reason_code: DisconnectReasonCode::NormalDisconnection };
         // A router that is gone needs no goodbye.
-        let _ = self.outlet.push_always(Packet::Disconnect(end, None));
+        let _ = self.outlet.push([Packet::Disconnect(end, None)]);
     }
 }

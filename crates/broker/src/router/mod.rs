@@ -2,14 +2,16 @@
 //!
 //! What is known of rumqttd 0.20.0 and kept away from it here: a topic that doesn't begin with ASCII, an acknowledgement out of order,
 //! a link name with wildcards, a shared subscription, and a `ready` for a link that is gone each end its thread, and with it the
-//! broker. It sees no topic of a client's: messages go through it as a [`Parcel`]. Acknowledgements, names and `ready` are made in [`link`].
+//! broker. It sees no topic of a client's: messages go through it as a [`Parcel`]. Acknowledgements, names and `ready` are made in [`link`], events in [`outlet`].
 //!
 //! Its thread can't be stopped: a stopped broker leaves it waiting, with its logs (bounded by the configuration). rumqttd offers no
 //! other way; a process that ends takes it along.
 
 pub(crate) mod feed;
 mod link;
+mod outlet;
 mod parcel;
+mod uplink;
 
 pub(crate) use feed::Feed;
 pub(crate) use link::{Event, Link, Message};
@@ -19,11 +21,13 @@ use std::sync::{Arc, Mutex};
 
 use rumqttd::RouterConfig;
 use rumqttd::local::LinkBuilder;
-use wire::topic::Shard;
+use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::sync::lock;
-use link::{Outlet, Parts};
+use link::Parts;
+use outlet::Outlet;
+use uplink::Uplink;
 
 /// The router's thread is gone, or it refused a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,22 +44,22 @@ pub(crate) enum Taken {
     Busy,
 }
 
-/// Links that don't belong to a client: for acknowledgements and commands.
-const OWN_LINKS: usize = 2;
+/// Links that don't belong to a client: for frames, for acknowledgements and for commands.
+const OWN_LINKS: usize = 3;
 
 type MakeLink = Box<dyn Fn(&str) -> Result<Parts, Gone> + Send + Sync>;
 
 /// The router and the links that all sessions share.
 pub(crate) struct Router {
     make: MakeLink,
-    uplinks: Vec<Mutex<Outlet>>,
+    uplink: Uplink,
     slots: Arc<Slots>,
 }
 
 impl Router {
     /// Starts the router's thread. Blocks until its links are up: not for an async context.
     pub(crate) fn start(settings: &config::Router, clients: usize) -> Result<Self, Gone> {
-        let links = settings.uplinks.saturating_add(clients).saturating_add(OWN_LINKS);
+        let links = clients.saturating_add(OWN_LINKS);
         // The logs begin with the router, so that a message's place in its log is the count of messages before it.
         let filters = Feed::all().map(Feed::filter).collect();
         let sender = rumqttd::Router::new(
@@ -74,9 +78,8 @@ impl Router {
             let (tx, rx, _) = LinkBuilder::new(name, sender.clone()).clean_session(true).build().map_err(|_| Gone)?;
             Ok((tx, rx))
         });
-        let uplink = |number: usize| make(&format!("up-{number}")).map(|(tx, _)| Mutex::new(Outlet::new(tx)));
-        let uplinks = (0..settings.uplinks.max(1)).map(uplink).collect::<Result<_, _>>()?;
-        Ok(Self { make, uplinks, slots: Arc::new(Slots(Mutex::new((0..clients).rev().collect()))) })
+        let uplink = Uplink::new(Outlet::of_meters(make("up")?.0));
+        Ok(Self { make, uplink, slots: Arc::new(Slots(Mutex::new((0..clients).rev().collect()))) })
     }
 
     /// A link of the gate's own. Blocks; names must differ.
@@ -97,11 +100,19 @@ impl Router {
         Ok(Link::new(parts, Some(slot)))
     }
 
-    /// Hands over a message on the link of `shard`, which keeps the order of what is handed over with the same shard.
-    pub(crate) fn publish(&self, shard: Shard, parcel: &Parcel) -> Result<Taken, Gone> {
-        let number = usize::from(shard.number()).checked_rem(self.uplinks.len()).unwrap_or(0);
-        let uplink = self.uplinks.get(number).ok_or(Gone)?;
-        lock(uplink).publish(parcel)
+    /// Takes a message on the link that all meters share, and keeps the order of what is published there.
+    pub(crate) fn publish(&self, parcel: &Parcel) -> Result<Taken, Gone> {
+        self.uplink.publish(parcel)
+    }
+
+    /// Hands over what was published there: before all that any link hands over from now on.
+    pub(crate) fn release(&self) -> Result<(), Gone> {
+        self.uplink.release()
+    }
+
+    /// Lets messages collect on that link, until `stop`.
+    pub(crate) async fn collect(&self, stop: &CancellationToken) {
+        self.uplink.serve(stop).await;
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
-use wire::topic::Shard;
 
 use super::{End, Open, Session, Side};
 use crate::gate::acl::{Destination, ECHO, Filter};
@@ -65,13 +64,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Side::Meter(shard) => {
                 let feed = Feed::Up(*shard);
                 let parcel = Parcel::new(feed.name(), topic, payload);
-                self.hand_over(Some(feed), || router.publish(*shard, &parcel)).await?;
+                self.hand_over(Some(feed), || router.publish(&parcel)).await?;
                 self.gate.metrics.frames.inc();
                 self.gate.metrics.frame_bytes.inc_by(u64::try_from(payload.len()).unwrap_or(0));
             }
             Side::Canary => {
-                let (parcel, shard) = (Parcel::new(feed::DOWN.into(), ECHO, payload), Shard::of(&open.identity.name));
-                self.hand_over(None, || router.publish(shard, &parcel)).await?;
+                let parcel = Parcel::new(feed::DOWN.into(), ECHO, payload);
+                self.hand_over(None, || router.publish(&parcel)).await?;
             }
             Side::Client(client) => {
                 let feed = match &to {

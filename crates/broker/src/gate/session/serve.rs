@@ -52,6 +52,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn turn(&mut self, open: &mut Open) -> Result<(), End> {
+        if let Side::Client(client) = &mut open.side {
+            client.release()?;
+        }
         self.flush().await?;
         if let Side::Client(client) = &mut open.side {
             client.done()?;
