@@ -19,7 +19,7 @@ mod plot;
 mod reference;
 mod report;
 mod run;
-#[path = "../../tests/vectors/mod.rs"]
+#[path = "../../tests/filter/vectors/mod.rs"]
 mod vectors;
 
 use std::process::ExitCode;

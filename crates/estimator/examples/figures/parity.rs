@@ -1,4 +1,4 @@
-//! The filter against two independent implementations: what `tests/parity.rs` asserts, printed.
+//! The filter against two independent implementations: what `tests/filter/parity.rs` asserts, printed.
 
 use crate::figure::{Figure, Target};
 use crate::vectors::Worst;

@@ -1,7 +1,5 @@
 //! A supply that shifts under loads of constant power, and a voltage that only claims to.
 
-#![expect(clippy::expect_used, reason = "a test on a quiet house")]
-
 use estimator::{Config, Estimator, Sample, SensorNoise};
 use measure::Flags;
 

@@ -1,7 +1,5 @@
 //! The sequential update against the joint one by a dense linear-algebra library.
 
-#![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, reason = "a test on vectors of fixed dimension")]
-
 use estimator::filter::{ALL, Belief, STATES, Scalar};
 use estimator::load;
 use estimator::symmetric::Symmetric;

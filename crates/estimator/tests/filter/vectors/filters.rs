@@ -46,7 +46,7 @@ fn plain<F: Real>(rows: &[Row], noise: &SensorNoise) -> Vec<([F; STATES], F)> {
 pub fn plain_filter(name: &str, noise: &SensorNoise) -> Worst {
     let rows = rows(name);
     let mut worst = Worst::default();
-    for (k, (state, nis)) in plain::<f64>(&rows, noise).into_iter().enumerate() {
+    for (k, (state, nis)) in plain::<f64>(rows, noise).into_iter().enumerate() {
         for (i, column) in STATE_NAMES.iter().enumerate() {
             worst.compare(k, column, state[i], rows[k].column(&format!("fpy_{column}")), 1e-6);
         }
@@ -59,7 +59,7 @@ pub fn plain_filter(name: &str, noise: &SensorNoise) -> Worst {
 pub fn plain_filter_in_single_precision(name: &str, noise: &SensorNoise) -> Worst {
     let rows = rows(name);
     let mut worst = Worst::default();
-    for (k, (state, _)) in plain::<f32>(&rows, noise).into_iter().enumerate() {
+    for (k, (state, _)) in plain::<f32>(rows, noise).into_iter().enumerate() {
         worst.compare_absolute(k, "Vs", f64::from(state[load::SUPPLY]), rows[k].column("fpy_Vs"), 1.0);
     }
     worst

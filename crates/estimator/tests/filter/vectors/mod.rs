@@ -2,9 +2,10 @@
 
 pub mod filters;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
+use std::sync::Mutex;
 
 use estimator::Sample;
 
@@ -44,9 +45,14 @@ impl Row {
     }
 }
 
-/// Every row of the vector `name`.
-pub fn rows(name: &str) -> Vec<Row> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(format!("{name}.csv.gz"));
+/// Every row of the vector `name`, which is read once.
+pub fn rows(name: &str) -> &'static [Row] {
+    static READ: Mutex<BTreeMap<String, &[Row]>> = Mutex::new(BTreeMap::new());
+    READ.lock().expect("no vector is broken").entry(name.to_owned()).or_insert_with(|| read(name).leak())
+}
+
+fn read(name: &str) -> Vec<Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filter/vectors").join(format!("{name}.csv.gz"));
     let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let rows: Vec<Row> = csv::Reader::from_reader(flate2::read::GzDecoder::new(file))
         .into_deserialize()

@@ -1,7 +1,5 @@
 //! What the filter says about samples of which it is known what is wrong with them.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test on a quiet house")]
-
 use estimator::{Config, Estimate, Estimator, Sample, SensorNoise};
 use measure::Flags;
 

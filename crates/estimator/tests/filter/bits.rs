@@ -2,11 +2,9 @@
 //!
 //! A seeded house, made of integers only, goes through everything that the estimator knows: steps, shifts, bad data, lost polls, frozen and
 //! replayed frames, noise, a shunted sensor, a register that is replaced. All outputs of all samples go into one checksum, which is
-//! committed here. On another target: `cargo test -p estimator --test bits --target riscv64gc-unknown-linux-gnu` with a runner such as
+//! committed here. On another target: `cargo test -p estimator --test filter bits_of --target riscv64gc-unknown-linux-gnu` with a runner such as
 //! `CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_GNU_RUNNER=qemu-riscv64`, with and without `--release`. A checksum changes with every change of the
 //! model and with nothing else; then the new one, which the failure names, is committed with it.
-
-#![expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a made-up house of small integers")]
 
 use estimator::{Config, Estimate, Estimator, Evidence, Real, Sample, SensorNoise};
 use measure::Flags;
@@ -161,11 +159,11 @@ fn assert_bits<F: Real>(committed: u64, precision: &str) {
 }
 
 #[test]
-fn double_precision() {
+fn bits_of_double_precision() {
     assert_bits::<f64>(DOUBLE, "double");
 }
 
 #[test]
-fn single_precision() {
+fn bits_of_single_precision() {
     assert_bits::<f32>(SINGLE, "single");
 }

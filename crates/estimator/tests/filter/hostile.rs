@@ -1,7 +1,5 @@
 //! Whatever a meter or a clock says: no panic, a positive definite covariance, finite estimates, and recovery.
 
-#![expect(clippy::indexing_slicing, clippy::expect_used, reason = "a test on vectors of fixed dimension")]
-
 use estimator::filter::{Belief, STATES};
 use estimator::{Config, Estimate, Estimator, Real, Sample, SensorNoise};
 use measure::Flags;
@@ -124,7 +122,7 @@ fn survives_and_recovers<F: Real>(noise: SensorNoise, hostile: &[(f64, Sample<f6
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4 * ProptestConfig::default().cases, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn survives_and_recovers_in_double_precision(hostile in prop::collection::vec((elapsed(), sample()), 0..40), current in 0.0..40.0) {

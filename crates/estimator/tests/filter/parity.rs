@@ -1,10 +1,6 @@
 //! The filter against vectors of two independent implementations (see `vectors/README.md`).
 
-#![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, reason = "a test on vectors of fixed dimension")]
-
-mod vectors;
-
-use vectors::filters::{self, VECTORS};
+use crate::vectors::filters::{self, VECTORS};
 
 #[test]
 fn plain_filter_equals_filterpy() {
