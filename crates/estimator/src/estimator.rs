@@ -196,7 +196,7 @@ impl<F: Real> Track<F> {
         }
     }
 
-    /// Explains a sample that noise does not.
+    /// Explains a sample that noise does not. One that the filter starts anew from is believed, and so not called bad.
     #[cold]
     fn explain(&mut self, z: &[F; CHANNELS], noise: &[F; CHANNELS], contradicted: bool) -> Flags {
         let sample = load::linearise(&self.belief, z, noise);
@@ -215,7 +215,7 @@ impl<F: Real> Track<F> {
             self.restart(z);
             let sample = load::linearise(&self.belief, z, noise);
             load::update(&mut self.belief, &sample, None);
-            return flags | Flags::RESTARTED;
+            return Flags::RESTARTED;
         }
         if !verdict.reject {
             self.learn(&verdict, z, noise, &sample);
