@@ -4,10 +4,14 @@
 
 mod bits;
 mod energy;
+mod frame;
+mod gate;
 mod hostile;
 mod joseph;
 mod model;
+mod monitors;
 mod parity;
 mod shift;
+mod step;
 mod vectors;
 mod verdicts;

@@ -1,7 +1,8 @@
 //! The household model against its own equations: discretised exactly, differentiated right, and of the sizes that its page gives.
 
+use estimator::SensorNoise;
 use estimator::filter::{Belief, STATES};
-use estimator::load::{self, ACTIVE, CHANNELS, ENERGY, FREQUENCY, LOOP, RMS, SUPPLY};
+use estimator::load::{self, ACTIVE, CHANNELS, ENERGY, FREQUENCY, LOOP, NoiseModel, RMS, SUPPLY};
 use estimator::symmetric::Symmetric;
 
 const MEAN: [f64; STATES] = [231.0, 9.0, 10.0, 50.01, 0.21, 1.5];
@@ -166,4 +167,21 @@ fn variances_have_a_ceiling_and_correlations_stay_definite() {
     assert_eq!(broken.covariance[(RMS, ACTIVE)], 0.0);
     assert_close(broken.covariance[(ACTIVE, ACTIVE)], 6.0 * 1.5, "n diag(P)");
     assert_close(broken.covariance[(LOOP, LOOP)], 0.25, "n diag(P), at its ceiling");
+}
+
+#[test]
+fn a_sensor_that_gets_noisier_rounds_as_before() {
+    let sensor = SensorNoise { relative: [0.01, 0.02, 0.03, 0.0], absolute: [0.2, 0.1, 2.0, 0.05], quantum: [0.1, 0.2, 1.0, 0.3] };
+    let model = NoiseModel::<f64>::new(&sensor);
+    let z = [230.0, 10.0, -2_000.0, 50.0];
+    let (variances, factors) = (model.variances(&z), [2.0, 3.0, 1.0, 5.0]);
+    let inflated = model.inflated(&variances, &factors);
+    for i in 0..CHANNELS {
+        let white = (sensor.relative[i] * z[i]).powi(2) + sensor.absolute[i].powi(2);
+        let rounding = sensor.quantum[i].powi(2) / 12.0;
+        assert_close(model.rounding()[i], rounding, "rounding");
+        assert_close(variances[i], white + rounding, "variance");
+        assert_close(inflated[i], factors[i] * white + rounding, "inflated");
+    }
+    assert_eq!(sensor.variances(&z), variances);
 }
