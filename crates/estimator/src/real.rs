@@ -304,6 +304,7 @@ mod tests {
         assert_eq!(sqrt(-1.0), 0.0);
         assert_eq!(sqrt(f64::NAN), 0.0);
         assert_eq!(sqrt(f64::INFINITY), f64::INFINITY);
+        assert_eq!((sqrt(f64::MIN_POSITIVE), sqrt(0.99 * f64::MIN_POSITIVE)), (2.0_f64.powi(-511), 0.0));
     }
 
     #[test]
@@ -319,6 +320,11 @@ mod tests {
         assert_eq!(exp(-1e9), 0.0);
         assert_eq!(exp(f32::NAN), 0.0);
         assert_eq!(exp(0.0), 1.0);
+        // The last normal numbers on either side.
+        assert!((exp(-708.39_f64) / (-708.39_f64).exp() - 1.0).abs() < 1e-15);
+        assert_eq!(exp(-708.8_f64), 0.0);
+        assert!((exp(709.0_f64) / 709.0_f64.exp() - 1.0).abs() < 1e-15);
+        assert_eq!((exp(-87.0_f32) > 0.0, exp(-88.0_f32)), (true, 0.0));
     }
 
     #[test]

@@ -145,9 +145,12 @@ fn a_suspicious_house_teaches_nothing() {
     monitor.statistic = 0.6 * THRESHOLD_SINGLE;
     monitor.weigh((230.0, 0.0), (229.0, 5.0));
     assert_eq!(monitor.learnt, learnt);
-    monitor.statistic = 0.0;
-    monitor.weigh((230.0, 0.0), (229.0, 5.0));
-    assert_eq!(monitor.learnt, learnt + 1);
+    // Less than half of the threshold is no suspicion.
+    for (statistic, taught) in [(0.45, 1), (0.0, 2)] {
+        monitor.statistic = statistic * THRESHOLD_SINGLE;
+        monitor.weigh((230.0, 0.0), (229.0, 5.0));
+        assert_eq!(monitor.learnt, learnt + taught);
+    }
     let mut house = House::learnt();
     house.steps(2_000);
     let learnt = house.monitor.learnt;

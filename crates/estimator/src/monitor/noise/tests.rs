@@ -165,3 +165,71 @@ fn a_median_within_its_step() {
     let median = grouped_median(&mut [0.0, 1.0, 1.0, 1.0].map(NotNegative::new), 1.0);
     assert!((sqrt(median) - (0.5 + 1.0 / 3.0)).abs() < 1e-6, "{median}");
 }
+
+#[test]
+fn the_load_is_expected_to_scatter_by_propagation_of_errors() {
+    let (z, variances, rounding) = ([230.0, 4.0, 800.0, 50.0], [0.9, 0.002, 70.0, 1.0], [0.1, 0.0005, 20.0, 0.5]);
+    let mut noise = Noise::new();
+    for current in [3.9, 4.1, 4.0] {
+        noise.take(&[z[V], current, z[P], z[3]], &variances, &rounding);
+    }
+    // The variance of P/(V I) relative to its square is the sum of those of P, V and I.
+    let factor = z[P] / (z[V] * z[I]);
+    let relative = |of: fn(f32, f32) -> f32| [V, I, P].iter().map(|i| of(variances[*i], rounding[*i]) / (z[*i] * z[*i])).sum::<f32>();
+    let (white, rounded) = (factor * factor * relative(|all, rounding| all - rounding), factor * factor * relative(|_, rounding| rounding));
+    let close = |ours: f32, theirs: f32| assert!((ours / theirs - 1.0).abs() < 1e-3, "{ours}, expected {theirs}");
+    close(noise.load.rounding, rounded / white);
+    let difference = |current: f32| z[P] / (z[V] * current) - factor;
+    close(noise.load.differences[0][0].value(), difference(4.1).powi(2) / white);
+    close(noise.load.differences[1][0].value(), difference(3.9).powi(2) / white);
+    close(noise.voltage.rounding, 0.1 / 0.8);
+}
+
+/// A window of differences whose squares are these, over one sample and over two.
+fn closed(mut series: Series, first: f32, second: f32, rounding: f32) -> Series {
+    series.differences = [[NotNegative::new(first); WINDOW], [NotNegative::new(second); WINDOW]];
+    series.close(rounding, 0.0);
+    series
+}
+
+#[test]
+fn a_window_is_weighed_by_its_variograms() {
+    let variogram = |square: f32| 0.5 * 1.4826 * 1.4826 * square;
+    let smoothed = |window: f32| 1.0 + 0.3 * (window - 1.0);
+    let close = |series: &Series, window: f32| {
+        assert!((series.ratio - smoothed(window)).abs() < 1e-4, "{}, expected {}", series.ratio, smoothed(window))
+    };
+    let new = || Series::new(false);
+    close(&closed(new(), 4.0, 6.25, 1.0), 2.0 * variogram(4.0) - variogram(6.25) - 1.0);
+    close(&closed(new(), 100.0, 400.0, 1.0), 0.1 * variogram(100.0) - 1.0);
+    close(&closed(new(), 1.0, 1.0, 1.0), 0.25);
+    close(&closed(new(), 1e6, 1e6, 1.0), 400.0);
+}
+
+#[test]
+fn windows_are_compared_with_the_usual_one() {
+    let known = |ratio| Series { usual: Some(2.0), ratio, ..Series::new(false) };
+    let high = |ratio, square| closed(known(ratio), square, square, 0.0).high;
+    // A window of squares s has a ratio of 1.099 s.
+    assert_eq!(high(100.0, 4.0), 1, "more than twice the usual");
+    assert_eq!(high(100.0, 3.24), 0, "less than twice the usual");
+    assert_eq!(high(9.0, 6.25), 1, "smoothed to 8.4");
+    assert_eq!(high(8.0, 6.25), 0, "smoothed to 7.7");
+}
+
+#[test]
+fn an_alarm_is_raised_above_four_times_and_ends_at_twice() {
+    let mut series = Series::new(false);
+    let mut judged = |relative, window| {
+        series.judge(relative, window);
+        (series.high, series.raised)
+    };
+    assert_eq!(judged(RAISED, 5.0), (0, false));
+    assert_eq!(judged(5.0, LOWERED), (0, false));
+    assert_eq!(judged(5.0, 5.0), (1, false));
+    assert_eq!(judged(5.0, 1.0), (0, false), "not in a row");
+    assert_eq!(judged(5.0, 5.0), (1, false));
+    assert_eq!(judged(5.0, 5.0), (2, true));
+    assert_eq!(judged(2.1, 1.0), (0, true));
+    assert_eq!(judged(LOWERED, 1.0), (0, false));
+}

@@ -54,8 +54,13 @@ fn a_repetition_is_told_with_its_sixteenth_frame_wherever_it_begins() {
 #[test]
 fn a_repetition_is_found_round_the_end_of_the_ring_and_as_far_back_as_the_ring_goes() {
     let past = lively(2, 1_600);
-    for length in 1_500..1_520 {
+    // From the second and from the third round of the ring.
+    for length in (1_500..1_520).chain(1_524..1_550) {
         for delay in [40, 200, 300, 400, 480, 490] {
+            if past[length - delay - 1] == past[length - 1] {
+                // By chance the repetition begins a frame earlier.
+                continue;
+            }
             let mut replay = seen::<64>(&past[..length]);
             let again = &past[length - delay..][..delay.min(40)];
             assert_eq!(found(&mut replay, again), Some((16, delay as u16)), "{length}, {delay} frames ago");
