@@ -1,11 +1,12 @@
 //! A service's or an operator's side of a session: its link to the router, what it hears, and what is on its way to it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use wire::topic::{Shard, Topic};
+use wire::topic::Topic;
 
 use super::acl::Filter;
+use super::hearing::Hearing;
 use super::machine::Machine;
 use super::{Gate, packet};
 use crate::reason::Reason;
@@ -15,24 +16,11 @@ use crate::router::{Event, Feed, Gone, Link, Message, Parcel, Taken};
 pub(super) struct Client {
     gate: Arc<Gate>,
     link: Link,
-    feeds: HashMap<Feed, Subscription>,
+    hearing: Hearing,
     window: Window,
     /// Subscriptions that the router has not confirmed, oldest first.
     unconfirmed: VecDeque<Answer>,
     batch: Vec<Event>,
-}
-
-/// A feed that the link is subscribed to.
-struct Subscription {
-    /// Place of the next message if nothing is forgotten.
-    next_place: Option<u64>,
-    _reader: Option<Reader>,
-}
-
-/// Counts as a reader of a shard while it lives.
-struct Reader {
-    gate: Arc<Gate>,
-    shard: Shard,
 }
 
 /// The answer to a SUBSCRIBE, once the router has it in force.
@@ -47,7 +35,8 @@ impl Client {
     /// Hears nothing yet.
     pub(super) fn new(gate: Arc<Gate>, link: Link) -> Self {
         let window = Window { on_their_way: HashSet::new(), last: 0, max: usize::from(gate.limits.in_flight) };
-        Self { gate, link, feeds: HashMap::new(), window, unconfirmed: VecDeque::new(), batch: Vec::new() }
+        let hearing = Hearing::new(gate.flow.clone());
+        Self { gate, link, hearing, window, unconfirmed: VecDeque::new(), batch: Vec::new() }
     }
 
     /// Waits until the router has sent something; for ever while too much is on its way to the client, so that the router holds the
@@ -65,20 +54,15 @@ impl Client {
         while out.len() < len {
             match events.next() {
                 Some(Event::Message(message)) => self.message(machine, &message, out),
-                Some(Event::Subscribed) => due.extend(self.confirmed()),
+                Some(Event::Subscribed) => {
+                    self.hearing.confirmed();
+                    due.extend(self.unconfirmed.pop_front());
+                }
                 None => break,
             }
         }
         self.batch = events.collect();
         (due, !self.batch.is_empty())
-    }
-
-    /// The oldest subscription is in force: what the router forgets from now on was meant for this client.
-    fn confirmed(&mut self) -> Option<Answer> {
-        for (feed, subscription) in &mut self.feeds {
-            subscription.next_place.get_or_insert_with(|| self.gate.flow.next_place(*feed));
-        }
-        self.unconfirmed.pop_front()
     }
 
     /// All that was written has left: the router may send more.
@@ -89,15 +73,9 @@ impl Client {
     fn message(&mut self, machine: &Machine, message: &Message, out: &mut Vec<u8>) {
         let topic = std::str::from_utf8(&message.topic).ok().and_then(|text| text.parse::<Topic>().ok());
         let Some((topic, feed)) = topic.and_then(|topic| Feed::of(&topic).map(|feed| (topic, feed))) else { return };
-        if let (Some(place), Some(subscription)) = (message.place, self.feeds.get_mut(&feed)) {
-            let forgotten = subscription.next_place.map_or(0, |next| place.saturating_sub(next));
-            if forgotten > 0 {
-                self.gate.metrics.dropped(Reason::SlowReader, forgotten);
-            }
-            subscription.next_place = Some(place.saturating_add(1));
-            if let Feed::Up(shard) = feed {
-                self.gate.flow.taken(shard, place);
-            }
+        let Some(forgotten) = self.hearing.heard(feed, message.place) else { return };
+        if forgotten > 0 {
+            self.gate.metrics.dropped(Reason::SlowReader, forgotten);
         }
         let Some(qos) = machine.wants(&topic) else { return };
         let pkid = if qos == 0 { None } else { Some(self.window.send()) };
@@ -107,17 +85,9 @@ impl Client {
 
     /// Subscribes to what the granted filters need. The answer is returned if nothing new is needed, else it becomes due later.
     pub(super) fn subscribe(&mut self, answer: Answer) -> Result<Option<Answer>, Gone> {
-        let needed: HashSet<Feed> = answer.granted.iter().flat_map(Feed::needed).collect();
-        let new: Vec<Feed> = needed.into_iter().filter(|feed| !self.feeds.contains_key(feed)).collect();
+        let new = self.hearing.begin(answer.granted.iter().flat_map(Feed::needed).collect());
         if new.is_empty() {
             return Ok(Some(answer));
-        }
-        for feed in &new {
-            let reader = match feed {
-                Feed::Up(shard) => Some(Reader::new(self.gate.clone(), *shard)),
-                _ => None,
-            };
-            self.feeds.insert(*feed, Subscription { next_place: None, _reader: reader });
         }
         self.unconfirmed.push_back(answer);
         // Whose PUBACK has gone out was published before this subscription.
@@ -128,13 +98,12 @@ impl Client {
 
     /// Lets feeds end that no filter in force needs.
     pub(super) fn unsubscribe(&mut self, machine: &Machine) -> Result<(), Gone> {
-        let needed: HashSet<Feed> = machine.filters().flat_map(Feed::needed).collect();
-        let over: Vec<String> = self.feeds.extract_if(|feed, _| !needed.contains(feed)).map(|(feed, _)| feed.filter()).collect();
+        let over = self.hearing.end(&machine.filters().flat_map(Feed::needed).collect());
         if over.is_empty() {
             return Ok(());
         }
         self.gate.router.release()?;
-        self.link.unsubscribe(over)
+        self.link.unsubscribe(over.into_iter().map(Feed::filter).collect())
     }
 
     /// Publishes, with the next [`Client::release`] or before.
@@ -153,19 +122,6 @@ impl Client {
             // Left over from an earlier connection, as clients' libraries do: it asks for nothing.
             self.gate.metrics.refused(Reason::PubackUnasked);
         }
-    }
-}
-
-impl Reader {
-    fn new(gate: Arc<Gate>, shard: Shard) -> Self {
-        gate.flow.join(shard);
-        Self { gate, shard }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.gate.flow.leave(self.shard);
     }
 }
 

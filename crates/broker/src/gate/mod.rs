@@ -3,11 +3,12 @@
 //! A connection passes the rooms in this order, each of which can end it: [`listener`] (limits, TLS with a deadline; for browsers [`websocket`]) → [`identity`]
 //! (who the certificate says) → [`packet`] (strict grammar) → [`machine`] (the conversation) with [`acl`] (who may what) and [`rate`] (how
 //! much) → [`session`] (carries out what the machine says) → the router. The way back to a meter is [`dispatch`] → [`table`] → [`inbox`] →
-//! session; to a service or an operator it is its own router link, in [`client`].
+//! session; to a service or an operator it is its own router link, in [`client`], of which it hears what [`hearing`] says.
 
 pub mod acl;
 mod client;
 pub(crate) mod dispatch;
+mod hearing;
 pub mod identity;
 pub(crate) mod inbox;
 pub(crate) mod listener;
@@ -56,7 +57,7 @@ pub(crate) struct Gate {
     /// Memory for what waits for meters.
     pool: Arc<Pool>,
     pub(crate) values: LastValues,
-    pub(crate) flow: Flow,
+    pub(crate) flow: Arc<Flow>,
     pub(crate) metrics: Arc<Metrics>,
     /// Number of the next connection, whichever listener takes it.
     connection_numbers: AtomicU64,
@@ -78,7 +79,7 @@ impl Gate {
             table: Table::default(),
             pool: Pool::new(limits.down_bytes),
             values: LastValues::new(limits.retained, limits.retained_bytes),
-            flow: Flow::new(limits.shard_lag),
+            flow: Arc::new(Flow::new(limits.shard_lag)),
             metrics,
             connection_numbers: AtomicU64::new(1),
             connections: Arc::new(Semaphore::new(limits.connections)),
