@@ -27,7 +27,7 @@ pub(super) struct Client {
 pub(super) struct Answer {
     pub(super) pkid: u16,
     pub(super) codes: Vec<u8>,
-    /// Filters whose last values come first.
+    /// Filters whose last values come with it.
     pub(super) granted: Vec<Filter>,
 }
 
@@ -48,15 +48,19 @@ impl Client {
         self.link.next(&mut self.batch).await
     }
 
-    /// Writes what has come until `out` holds `len` bytes. Returns the answers that are due, and whether there is more to be written.
-    pub(super) fn write(&mut self, machine: &Machine, out: &mut Vec<u8>, len: usize) -> (Vec<Answer>, bool) {
+    /// Writes what has come until `out` holds `len` bytes: a SUBACK before the messages that it brings. Returns the filters whose last
+    /// values are due, and whether there is more to be written.
+    pub(super) fn write(&mut self, machine: &Machine, out: &mut Vec<u8>, len: usize) -> (Vec<Filter>, bool) {
         let (mut due, mut events) = (Vec::new(), std::mem::take(&mut self.batch).into_iter());
         while out.len() < len {
             match events.next() {
                 Some(Event::Message(message)) => self.message(machine, &message, out),
                 Some(Event::Subscribed) => {
                     self.hearing.confirmed();
-                    due.extend(self.unconfirmed.pop_front());
+                    if let Some(Answer { pkid, codes, granted }) = self.unconfirmed.pop_front() {
+                        packet::suback(out, pkid, &codes);
+                        due.extend(granted);
+                    }
                 }
                 None => break,
             }

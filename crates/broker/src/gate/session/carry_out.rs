@@ -118,15 +118,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Side::Client(client) => client.subscribe(answer)?,
         };
         match now {
-            Some(answer) => self.answer(answer).await,
+            Some(Answer { pkid, codes, granted }) => {
+                packet::suback(&mut self.out, pkid, &codes);
+                self.replay(&granted).await
+            }
             None => Ok(()),
         }
     }
 
-    /// SUBACK, then the last values, in pieces: there may be more of them than should be in memory twice.
-    async fn answer(&mut self, answer: Answer) -> Result<(), End> {
-        packet::suback(&mut self.out, answer.pkid, &answer.codes);
-        for filter in &answer.granted {
+    /// The last values of filters, in pieces: there may be more of them than should be in memory twice.
+    async fn replay(&mut self, filters: &[Filter]) -> Result<(), End> {
+        for filter in filters {
             let mut last = None;
             while let Some(page) = self.gate.values.page(filter, last.as_ref()) {
                 for (topic, value) in &page.values {
@@ -154,10 +156,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) async fn take_from_router(&mut self, open: &mut Open) -> Result<(), End> {
         let Side::Client(client) = &mut open.side else { return Ok(()) };
         loop {
-            let (answers, more) = client.write(&self.machine, &mut self.out, PIECE);
-            for answer in answers {
-                self.answer(answer).await?;
-            }
+            let (due, more) = client.write(&self.machine, &mut self.out, PIECE);
+            self.replay(&due).await?;
             if !more {
                 return Ok(());
             }
