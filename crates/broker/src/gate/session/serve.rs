@@ -41,8 +41,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if gate.table.leave(&open.identity, open.id) && is_meter {
             gate.announce(&open.identity.name, Presence::Offline, open.since, end.reason().label());
         }
+        let role = open.identity.role;
+        // Whoever sees that the session is gone finds its place free.
+        drop(open);
         sessions.dec();
-        if open.identity.role != Role::Canary {
+        if role != Role::Canary {
             gate.metrics.ended(end.reason());
         }
         if let End::Refused(refusal) = end {
