@@ -206,7 +206,7 @@ mod tests {
             crl_expired: Default::default(),
         });
         (config.listen.mqtts, config.listen.admin) = (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
-        (config.vitals.canary_ms, config.vitals.canary_deadline_ms) = (20, 1000);
+        (config.vitals.canary_ms, config.vitals.canary_deadline_ms) = (20, 6000);
         let broker = start(config).await.unwrap();
         assert!(readiness(&broker).await.starts_with("HTTP/1.1 200"));
         assert!(timeout(Duration::from_millis(200), broker.failed()).await.is_err());

@@ -38,7 +38,7 @@ async fn silent_and_slow_handshakes_hold_up_nobody() {
 async fn no_connect_no_stay() {
     let house = House::with(|config| config.limits.connect_ms = 300).await;
     let (mut silent, mut stalling) = (house.raw("m1", Role::Meter).await, house.raw("m2", Role::Meter).await);
-    stalling.send(&connect_packet("m2", 60)[..9]).await;
+    let _ = stalling.try_send(&connect_packet("m2", 60)[..9]).await;
     silent.is_closed().await;
     stalling.is_closed().await;
     assert_eq!(house.refused("no_connect"), 2);
@@ -91,6 +91,7 @@ async fn places_are_limited_and_given_back() {
         config.limits.connections = 6;
         config.limits.clients = 2;
         config.limits.connections_per_identity = 2;
+        config.limits.connect_ms = 60_000;
     })
     .await;
     let (first, second) = (house.connected("a", Role::Service).await, house.connected("b", Role::Operator).await);
@@ -105,13 +106,11 @@ async fn places_are_limited_and_given_back() {
 
     let config = house.credentials("m1", Role::Meter);
     let mut same = Vec::new();
-    for _ in 0..2 {
-        same.push(Client::tls(house.broker.mqtts_addr(), config.clone()).await.unwrap());
+    // A client has shaken hands a little earlier than the broker, so any of the three may be the one too many.
+    for _ in 0..3 {
+        same.extend(Client::tls(house.broker.mqtts_addr(), config.clone()).await);
     }
-    if let Ok(mut one_more) = Client::tls(house.broker.mqtts_addr(), config.clone()).await {
-        one_more.is_closed().await;
-    }
-    assert_eq!(house.refused("connections_per_identity"), 1);
+    house.refused_eventually("connections_per_identity", 1).await;
     eventually(|| house.count("connections", "") == 4, || house.broker.metrics()).await;
     for name in ["m2", "m3"] {
         let config = house.credentials(name, Role::Meter);

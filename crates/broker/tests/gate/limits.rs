@@ -98,7 +98,7 @@ async fn a_packet_that_was_begun_must_end() {
     // Whole packets before it don't help it, nor do pieces of it.
     stalling.send(&[&[0xc0, 0], &packet[..500]].concat()).await;
     assert_eq!(stalling.next().await, Raw::new(0xd0, &[]));
-    stalling.send(&packet[500..600]).await;
+    let _ = stalling.try_send(&packet[500..600]).await;
     stalling.is_closed().await;
     assert!(began.elapsed() >= Duration::from_millis(390), "{:?}", began.elapsed());
     house.refused_eventually("packet_stalled", 1).await;
@@ -147,7 +147,7 @@ async fn takeovers_more_often_than_the_limit_are_an_event() {
     let began = Instant::now();
     let mut newer = Client::tls(house.broker.mqtts_addr(), config).await.unwrap();
     newer.send(&connect_packet("m1", 60)).await;
-    current.is_quiet().await;
+    assert!(current.answers().await || began.elapsed() >= Duration::from_millis(700), "replaced at once");
     assert_eq!(newer.next().await, Raw::new(0x20, &[0, 0]));
     assert!(began.elapsed() >= Duration::from_millis(690), "{:?}", began.elapsed());
     current.is_closed().await;
@@ -181,7 +181,8 @@ async fn two_that_replace_each_other_starve_nobody() {
         honest.is_quiet().await;
     }
     // Of each identity three at once, and then no more than its connections can wait out.
-    let (took, taken) = (began.elapsed().as_millis(), u128::from(house.count("takeovers_total", "")));
+    let taken = u128::from(house.count("takeovers_total", ""));
+    let took = began.elapsed().as_millis();
     assert!(taken <= 2 * (3 + 4 * (took / 200 + 1)), "{taken} takeovers in {took} ms");
     rivals.into_iter().for_each(|rival| rival.abort());
 }
@@ -257,7 +258,8 @@ async fn handshakes_at_a_time_are_bounded_in_all_and_by_address() {
         // One gone, there is a place for an honest one; and who has a session doesn't need any.
         processor.is_quiet().await;
         drop(silent.pop());
-        eventually(|| house.refused("tls_connection_lost") >= 1, || house.broker.metrics()).await;
+        eventually(|| house.count("connections", "") == 2, || house.broker.metrics()).await;
+        assert_eq!(house.refused("tls_connection_lost"), 1);
         house.serves(&mut processor, "honest").await;
     }
 }

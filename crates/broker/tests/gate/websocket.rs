@@ -170,7 +170,7 @@ async fn what_is_no_mqtt_ends_the_connection() {
 async fn an_upgrade_that_never_ends_is_ended() {
     let house = House::with(|config| {
         config.listen.websocket = Some(([127, 0, 0, 1], 0).into());
-        config.limits.handshake_ms = 2000;
+        config.limits.handshake_ms = 4000;
     })
     .await;
     let mut stream = tls(&house, "anna", Role::Operator).await;

@@ -8,10 +8,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
-use crate::support::{Client, House, Raw, up};
+use crate::support::{Client, House, PATIENCE, Raw, up};
 
-/// How soon it must be served, whatever others do.
-const SERVED: Duration = Duration::from_secs(1);
 /// Between two frames.
 const PERIOD: Duration = Duration::from_millis(20);
 /// Between two new connections, in frames.
@@ -49,7 +47,7 @@ impl Probe {
                     // What others may publish comes here too.
                     while processor.message().await.1 != number.to_be_bytes() {}
                 };
-                timeout(SERVED, served).await.unwrap_or_else(|_| panic!("the probe's frame {number} was not served within {SERVED:?}"));
+                timeout(PATIENCE, served).await.unwrap_or_else(|_| panic!("the probe's frame {number} was not served"));
             }
             unreachable!("the probe counts for ever")
         });
