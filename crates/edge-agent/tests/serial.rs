@@ -1,6 +1,7 @@
 //! PZEM modules on a pseudo-terminal, read by the agent: what they say becomes rows, what they don't say becomes no data.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use tempfile::TempDir;
 use testkit::{Credentials, await_until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Patient with a module whose answer a busy machine brings late.
+const PATIENT: Timing = Timing { reply: Duration::from_secs(20), deadline: DEADLINE, ..Timing::BAUD_9600 };
 
 fn address(address: u8) -> Address {
     Address::new(address).expect("an address")
@@ -39,7 +42,7 @@ async fn the_captured_replies_come_through_a_real_terminal() {
     let line = PzemLine::start([(1, Box::new(move || replies.next()) as fleet::pzem_module::Source)]).expect("a terminal");
     let (port, metrics) = (open(&line), BusMetrics::default());
     for expected in captured() {
-        let answer = exchange(&port, ReadAll, address(1), Timing::BAUD_9600, &metrics).await.expect("the port lives");
+        let answer = exchange(&port, ReadAll, address(1), PATIENT, &metrics).await.expect("the port lives");
         let measurement = answer.expect("an answer");
         assert_eq!(fleet::pzem_module::registers(&measurement), expected);
     }
@@ -57,29 +60,30 @@ async fn commands_and_faults_on_the_line() {
     let once = Timing { attempts: 1, ..Timing::BAUD_9600 };
     let ask = async |timing| exchange(&port, ReadAll, address(1), timing, &metrics).await.expect("the port lives");
 
-    assert_eq!(exchange(&port, SetAlarmThreshold(500), address(1), once, &metrics).await.expect("lives"), Ok(()));
-    let settings = exchange(&port, ReadSettings, address(1), once, &metrics).await.expect("lives").expect("an answer");
+    assert_eq!(exchange(&port, SetAlarmThreshold(500), address(1), PATIENT, &metrics).await.expect("lives"), Ok(()));
+    let settings = exchange(&port, ReadSettings, address(1), PATIENT, &metrics).await.expect("lives").expect("an answer");
     assert_eq!(settings.alarm_threshold.deciwatts(), 5_000);
-    assert_eq!(exchange(&port, ResetEnergy, address(1), once, &metrics).await.expect("lives"), Ok(()));
-    let measurement = ask(once).await.expect("an answer");
+    assert_eq!(exchange(&port, ResetEnergy, address(1), PATIENT, &metrics).await.expect("lives"), Ok(()));
+    let measurement = ask(PATIENT).await.expect("an answer");
     assert_eq!((measurement.energy.centiwatthours(), measurement.alarm), (0, true));
 
     line.set_fault(1, Fault::Silent);
     assert_eq!(ask(Timing::BAUD_9600).await, Err(NoData::Silent));
     line.set_fault(1, Fault::Corrupt);
-    assert_eq!(ask(Timing::BAUD_9600).await, Err(ReplyError::Checksum.into()));
+    assert_eq!(ask(PATIENT).await, Err(ReplyError::Checksum.into()));
     line.set_fault(1, Fault::Truncated);
-    assert_eq!(ask(once).await, Err(ReplyError::Short { got: 22, expected: 25 }.into()));
-    assert!(exchange(&port, ReadAll, address(2), once, &metrics).await.expect("lives").is_ok(), "the other module is well");
+    let short = Timing { reply: Duration::from_secs(2), ..once };
+    assert_eq!(ask(short).await, Err(ReplyError::Short { got: 22, expected: 25 }.into()));
+    assert!(exchange(&port, ReadAll, address(2), PATIENT, &metrics).await.expect("lives").is_ok(), "the other module is well");
 
     // The reply comes when nobody waits for it any more; the next question gets its own answer, not that one.
-    line.set_fault(1, Fault::Late(Duration::from_millis(240)));
+    line.set_fault(1, Fault::Late(Duration::from_secs(2)));
     let said = line.bytes_said();
     assert_eq!(ask(once).await, Err(NoData::Silent));
     line.set_fault(1, Fault::None);
     await_until("the late reply is there", DEADLINE, async || Ok((line.bytes_said() == said + 25).then_some(()))).await.expect("comes");
     let before = metrics.stale_bytes.get();
-    let answer = exchange(&port, ReadAll, address(2), once, &metrics).await.expect("lives").expect("an answer");
+    let answer = exchange(&port, ReadAll, address(2), PATIENT, &metrics).await.expect("lives").expect("an answer");
     assert_eq!(fleet::pzem_module::registers(&answer), captured()[1]);
     assert_eq!(metrics.stale_bytes.get() - before, 25, "the late reply was thrown away");
 }
@@ -89,14 +93,21 @@ struct Site {
     running: Running,
     accepted: Arc<Mutex<Vec<Accepted>>>,
     _credentials: Credentials,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// The port of a line, by a name of our own: the system gives the name of a terminal that is gone to the next one, which may be another
+/// test's.
+fn port(folder: &TempDir, index: usize) -> PathBuf {
+    folder.path().join(format!("port{index}"))
 }
 
 fn config(credentials: &mut Credentials, folder: &TempDir, lines: &[&PzemLine], meters: &[(&str, usize, u8)]) -> Config {
     let ca = credentials.server("broker").expect("a certificate").ca;
     let mut config = Config::new(Broker::at("127.0.0.1", 9, ca), folder.path().join("journal"));
     for (index, line) in lines.iter().enumerate() {
-        config.bus.insert(format!("bus{index}"), Bus::at(line.path()));
+        std::os::unix::fs::symlink(line.path(), port(folder, index)).expect("a link");
+        config.bus.insert(format!("bus{index}"), Bus::at(port(folder, index)));
     }
     for (id, bus, address) in meters {
         let identity = credentials.client(id, Role::Meter).expect("a certificate");
@@ -119,7 +130,7 @@ impl Site {
         let accepted: Arc<Mutex<Vec<Accepted>>> = Arc::default();
         let sink = accepted.clone();
         let options = Options::default().accepted(move |rows| sink.lock().expect("nobody panicked").extend(rows));
-        Self { running: start(config, options).await.expect("starts"), accepted, _credentials: credentials, _folder: folder }
+        Self { running: start(config, options).await.expect("starts"), accepted, _credentials: credentials, folder }
     }
 
     fn count(&self, meter: &str, wanted: impl Fn(&Record) -> bool) -> usize {
@@ -173,16 +184,17 @@ async fn a_silent_module_and_a_lost_port_leave_the_others_alone() {
     site.wait("all three are read", |site| ["M1", "M2", "M3"].iter().all(|meter| site.count(meter, is_reading) > 0)).await;
 
     line.set_fault(2, Fault::Silent);
+    std::fs::remove_file(port(&site.folder, 1)).expect("there");
     drop(other);
+    site.wait("the silent module is told", |site| site.count("M2", is_event(EventKind::DeviceSilent)) >= 1).await;
+    site.wait("the lost port is told", |site| site.count("M3", is_event(EventKind::DeviceSilent)) >= 1).await;
     let samples = site.metric("ferraris_agent_samples_total");
-    site.wait("the silent module is told", |site| site.count("M2", is_event(EventKind::DeviceSilent)) == 1).await;
-    site.wait("the lost port is told", |site| site.count("M3", is_event(EventKind::DeviceSilent)) == 1).await;
-    assert!(site.metric("ferraris_agent_samples_total") > samples + 20, "the first module is read on");
+    site.wait("the first module is read on", |site| site.metric("ferraris_agent_samples_total") > samples + 20).await;
     assert!(site.metric("ferraris_agent_no_data_total{reason=\"timeout\"}") > 0);
     assert!(site.metric("ferraris_agent_no_data_total{reason=\"unavailable\"}") > 0);
 
     line.set_fault(2, Fault::None);
-    site.wait("it is back", |site| site.count("M2", is_event(EventKind::DeviceBack)) == 1).await;
+    site.wait("it is back", |site| site.count("M2", is_event(EventKind::DeviceBack)) >= 1).await;
     site.running.shutdown().await;
 }
 
