@@ -151,9 +151,9 @@ impl Meter {
         tokio::time::timeout(DEADLINE, self.acks.recv()).await.expect("acknowledged in time").unwrap()
     }
 
-    /// Whether an acknowledgement has come.
-    pub fn has_ack(&mut self) -> bool {
-        self.acks.try_recv().is_ok()
+    /// Whether an acknowledgement beyond `through` has come. Those of less may be repeated: a frame that was sent again has its answer.
+    pub fn has_ack_beyond(&mut self, through: u64) -> bool {
+        std::iter::from_fn(|| self.acks.try_recv().ok()).any(|ack| ack.through > through)
     }
 }
 
