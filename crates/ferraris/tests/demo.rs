@@ -1,7 +1,7 @@
 //! The main job: the whole system in one process loses and doubles nothing although broker and processor are killed halfway.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -39,28 +39,39 @@ fn hint<'a>(lines: &'a [String], command: &str) -> Vec<&'a str> {
     line.split_whitespace().skip(1).collect()
 }
 
+/// Ended with the test, whatever becomes of it.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn its_own_hints_work_while_it_runs() {
     let temporary = tempfile::tempdir().unwrap();
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_ferraris"))
-        .args(["demo", "--seconds", "8", "--homes", "2", "--seed", "9"])
+    let demo = Command::new(env!("CARGO_BIN_EXE_ferraris"))
+        .args(["demo", "--seconds", "600", "--homes", "2", "--seed", "9"])
         .env_remove("RUST_LOG")
         .env("TMPDIR", temporary.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut output = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut demo = Ended(demo);
+    let mut output = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut hints = Vec::new();
     while !hints.iter().any(|line: &String| line.contains(" gaps --kafka")) {
         hints.push(output.next().expect("the demo prints its hints before it ends"));
     }
 
-    let mut tail =
+    let tail =
         Command::new(env!("CARGO_BIN_EXE_ferraris")).args(hint(&hints, "tail")).arg("--json").stdout(Stdio::piped()).spawn().unwrap();
-    let live = BufReader::new(tail.stdout.take().unwrap()).lines().map(Result::unwrap).find(|line| line.contains("\"live/home-"));
-    tail.kill().unwrap();
-    tail.wait().unwrap();
+    let mut tail = Ended(tail);
+    let live = BufReader::new(tail.0.stdout.take().unwrap()).lines().map(Result::unwrap).find(|line| line.contains("\"live/home-"));
+    drop(tail);
     let live: Value = serde_json::from_str(&live.expect("a live value comes")).unwrap();
     assert!((200.0..260.0).contains(&live["value"]["voltage_v"].as_f64().unwrap()), "{live}");
 
@@ -69,6 +80,8 @@ fn its_own_hints_work_while_it_runs() {
     assert_eq!((gaps.status.code(), sums["missing"].as_u64(), sums["doubled"].as_u64()), (Some(0), Some(0), Some(0)), "{sums}");
     assert!(sums["records"].as_u64() > Some(0), "{sums}");
 
+    // Somebody has seen enough: it counts at once.
+    assert!(Command::new("kill").args(["-INT", &demo.0.id().to_string()]).status().unwrap().success());
     let rest: Vec<String> = output.collect();
-    assert!(demo.wait().unwrap().success(), "{}", rest.join("\n"));
+    assert!(demo.0.wait().unwrap().success(), "{}", rest.join("\n"));
 }
