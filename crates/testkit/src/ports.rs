@@ -25,10 +25,12 @@ fn listen() -> anyhow::Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn ports_are_free_and_differ() {
+    #[tokio::test]
+    async fn ports_are_free_and_differ() {
         let [a, b, c] = super::free().unwrap();
         assert!(a != b && b != c && a != c);
-        std::net::TcpListener::bind(("127.0.0.1", a)).unwrap();
+        // Another test's child has a copy of every socket from its fork to its exec.
+        let bound = async || Ok(std::net::TcpListener::bind(("127.0.0.1", a)).ok());
+        crate::await_until("the port is free", std::time::Duration::from_secs(60), bound).await.unwrap();
     }
 }

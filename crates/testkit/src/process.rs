@@ -100,9 +100,9 @@ mod tests {
         // What the end of our process does.
         drop(server.guard.stdin.take());
         let ended = async || Ok(server.child.try_wait()?);
-        let status = crate::await_until("the server is killed", Duration::from_secs(10), ended).await.unwrap();
+        let status = crate::await_until("the server is killed", Duration::from_secs(60), ended).await.unwrap();
         assert!(!status.success());
-        crate::await_until("its directory is gone", Duration::from_secs(10), async || Ok((!inner.exists()).then_some(()))).await.unwrap();
+        crate::await_until("its directory is gone", Duration::from_secs(60), async || Ok((!inner.exists()).then_some(()))).await.unwrap();
     }
 
     #[test]

@@ -36,7 +36,7 @@ mod tests {
     #[tokio::test]
     async fn gives_the_value_or_says_what_did_not_happen() {
         let mut asked = 0;
-        let counts = await_until("count", Duration::from_secs(1), async || {
+        let counts = await_until("count", Duration::from_secs(60), async || {
             asked += 1;
             Ok((asked == 5).then_some(asked))
         });
