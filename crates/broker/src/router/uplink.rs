@@ -15,7 +15,7 @@ use super::outlet::Outlet;
 use super::{Gone, Parcel, Taken};
 use crate::sync::lock;
 
-/// Longest time for which a busy broker holds a message; after that, as soon as the runtime gives the task its turn.
+/// Longest time for which a busy broker holds a message, or until it has done what was ready when the message came.
 const HOLD: Duration = Duration::from_millis(1);
 
 /// The link that carries all meters' frames.
@@ -82,10 +82,14 @@ impl Uplink {
         let mut before = lock(&self.content).taken;
         loop {
             // Who yields comes before those who have become ready meanwhile, so that it takes two to see what these bring.
-            yield_now().await;
-            yield_now().await;
+            for _ in 0..2 {
+                yield_now().await;
+                if begin.elapsed() >= HOLD {
+                    return;
+                }
+            }
             let taken = lock(&self.content).taken;
-            if taken == before || begin.elapsed() >= HOLD {
+            if taken == before {
                 return;
             }
             before = taken;
