@@ -33,18 +33,18 @@ pub fn sessions(house: &House) -> Vec<Figure> {
     let count = house.size(MANY);
     let [gate, mosquitto] = both(house, |house, kind| {
         let server = Server::start(house, kind);
-        let before = server.rss();
+        let (before, cpu) = (server.rss(), server.cpu_s());
         let mut load = server.load(house, Load::Commands { sessions: count, per_second: 200, seconds: house.seconds(10) });
         let half_s = load.until("half").get("seconds");
-        let half = server.rss() - before;
+        let (half, half_cpu) = (server.rss() - before, server.cpu_s() - cpu);
         load.go();
         let all_s = load.until("all").get("seconds");
-        let all = server.rss() - before;
+        let (all, all_cpu) = (server.rss() - before, server.cpu_s() - cpu - half_cpu);
         load.go();
         let measured = load.until("measured");
         let p99_ms = measured.get("p99_us") / 1e3;
         say(&format!(
-            "{count} sessions, {}: halves in {half_s:.1} and {all_s:.1} s, {:.0} and {:.0} MB, p99 of a command {p99_ms:.2} ms, {} lost",
+            "{count} sessions, {}: halves in {half_s:.1} and {all_s:.1} s, {half_cpu:.2} and {all_cpu:.2} s of CPU, {:.0} and {:.0} MB, p99 of a command {p99_ms:.2} ms, {} lost",
             kind.name(),
             half / 1e6,
             all / 1e6,
@@ -53,6 +53,7 @@ pub fn sessions(house: &House) -> Vec<Figure> {
         Values::from([
             ("seconds".into(), half_s + all_s),
             ("second_half".into(), all_s / half_s),
+            ("cpu_second_half".into(), all_cpu / half_cpu),
             ("rss_mb".into(), all / 1e6),
             ("rss_second_half".into(), all / half / 2.0),
             ("p99_ms".into(), p99_ms),
@@ -65,6 +66,7 @@ pub fn sessions(house: &House) -> Vec<Figure> {
         let target = |most| if kind == Kind::Gate { Target::AtMost(most) } else { Target::None };
         figures.push(Figure::new(name("connect all"), values["seconds"], "s", Target::None));
         figures.push(Figure::new(name("time of 2nd half : 1st"), values["second_half"], "x", target(1.3)));
+        figures.push(Figure::new(name("CPU of 2nd half : 1st"), values["cpu_second_half"], "x", target(1.3)));
         figures.push(Figure::new(name("memory"), values["rss_mb"], "MB", Target::None));
         figures.push(Figure::new(name("memory of all : 2 halves"), values["rss_second_half"], "x", target(1.1)));
         figures.push(Figure::new(name("p99 of a command"), values["p99_ms"], "ms", target(10.0)));
