@@ -1,7 +1,7 @@
 //! The broker's watch over itself. A router whose thread has died leaves ports that are open and through which nothing passes, which
 //! is worse than no broker: a supervisor would start that one again.
 //!
-//! A [canary](canary) goes the way of a meter, through the TLS port, the gate, the router and back, every [`Vitals::canary_ms`]. It
+//! A [`canary`] goes the way of a meter, through the TLS port, the gate, the router and back, every [`Vitals::canary_ms`]. It
 //! keeps one session and renews it now and then from the TCP connection on. Two things are told apart: nothing comes back on a session
 //! that is open, for which the process must be started anew; and no new connection gets in, which others may cause by coming in
 //! masses, and which a new process would not mend.
