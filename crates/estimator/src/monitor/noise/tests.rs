@@ -233,3 +233,15 @@ fn an_alarm_is_raised_above_four_times_and_ends_at_twice() {
     assert_eq!(judged(2.1, 1.0), (0, true));
     assert_eq!(judged(LOWERED, 1.0), (0, false));
 }
+
+#[test]
+fn a_load_needs_current_and_power_for_its_digits() {
+    for (current, power, looked_at) in
+        [(0.16, 26.0, true), (0.14, 26.0, false), (0.16, 24.0, false), (5.0, 24.0, false), (0.14, 900.0, false)]
+    {
+        let mut noise = Noise::new();
+        noise.take(&[230.0, current, power, 50.0], &[1.0; CHANNELS], &[0.1; CHANNELS]);
+        assert_eq!(noise.load.known == 1, looked_at, "{current} A, {power} W");
+        assert_eq!(noise.voltage.known, 1);
+    }
+}
