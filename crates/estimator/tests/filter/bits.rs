@@ -2,9 +2,15 @@
 //!
 //! A seeded house, made of integers only, goes through everything that the estimator knows: steps, shifts, bad data, lost polls, frozen and
 //! replayed frames, noise, a shunted sensor, a register that is replaced. All outputs of all samples go into one checksum, which is
-//! committed here. On another target: `cargo test -p estimator --test filter bits_of --target riscv64gc-unknown-linux-gnu` with a runner such as
-//! `CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_GNU_RUNNER=qemu-riscv64`, with and without `--release`. A checksum changes with every change of the
-//! model and with nothing else; then the new one, which the failure names, is committed with it.
+//! committed here. On another target, with and without `--release`:
+//!
+//! ```sh
+//! export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+//! export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu'
+//! cargo test -p estimator --test filter --target aarch64-unknown-linux-gnu -- bits_of
+//! ```
+//!
+//! A checksum changes with every change of the model and with nothing else; then the new one, which the failure names, is committed with it.
 
 use estimator::{Config, Estimate, Estimator, Evidence, Real, Sample, SensorNoise};
 use measure::Flags;
