@@ -83,7 +83,7 @@ impl<F: Real> Ledger<F> {
         gradient[SUPPLY] = active * hours;
         gradient[ACTIVE] = (supply - F::of(2.0) * loop_ohm * active) * hours;
         gradient[LOOP] = -(active * active) * hours;
-        belief.integrate::<BEHIND_LOOP>(ENERGY, &gradient);
+        belief.integrate::<BEHIND_LOOP, BUT_FREQUENCY>(ENERGY, &gradient);
         let increment = mean_power * hours;
         belief.mean[ENERGY] += increment;
         let rounding = F::of(INTEGRATION_RELATIVE) * increment;

@@ -9,7 +9,7 @@ use crate::gate::{self, Verdict};
 use crate::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, NoiseModel, P, RMS, V};
 use crate::monitor::replay::TWO_HOURS;
 use crate::monitor::{self, Monitors, Repetition};
-use crate::real::{exp, sqrt};
+use crate::real::{exp_near_zero, sqrt};
 use crate::rounding::{self, Rounding};
 use crate::sample::{Config, Estimate, Evidence, Sample};
 
@@ -259,7 +259,7 @@ impl<F: Real> Track<F> {
     fn adapt(&mut self, surprise: F) {
         let excess = surprise.lesser(F::of(RESTLESSNESS_SURPRISE_MAX)) - F::of(RESTLESSNESS_AIM);
         let (least, most) = RESTLESSNESS;
-        self.restlessness = (self.restlessness * exp(F::of(RESTLESSNESS_GAIN) * excess)).within(F::of(least), F::of(most));
+        self.restlessness = (self.restlessness * exp_near_zero(F::of(RESTLESSNESS_GAIN) * excess)).within(F::of(least), F::of(most));
     }
 
     /// Integrates the energy, reads the register, restores the invariants and sums up.

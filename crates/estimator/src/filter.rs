@@ -86,12 +86,12 @@ impl<F: Real> Belief<F> {
     }
 
     /// Covariance of a state that integrates others: `state += gradient · x` for small deviations. The mean is the caller's; the gradient by
-    /// the state itself must be 0.
+    /// the state itself must be 0, and no state beyond the reach correlated with those within the support.
     #[inline(always)]
-    pub fn integrate<const SUPPORT: Support>(&mut self, state: usize, gradient: &[F; STATES]) {
+    pub fn integrate<const SUPPORT: Support, const REACH: Support>(&mut self, state: usize, gradient: &[F; STATES]) {
         let increment = self.along::<SUPPORT>(gradient);
         for i in 0..STATES {
-            if i != state {
+            if has(REACH, i) && i != state {
                 self.covariance[(i, state)] += increment[i];
             }
         }
@@ -145,7 +145,7 @@ impl<F: Real> Belief<F> {
     /// measured combination's own covariance is `P' h = r K`, a product. One state, the pivot, is therefore exchanged for the measured
     /// combination: the others' block is the Schur complement, as in a Cholesky decomposition, and the pivot's row follows from `P' h = r K`.
     #[inline(always)]
-    fn absorb<const SUPPORT: Support, const REACH: Support>(&mut self, scalar: &Scalar<F>) -> F {
+    pub fn absorb<const SUPPORT: Support, const REACH: Support>(&mut self, scalar: &Scalar<F>) -> F {
         let row = &scalar.row;
         let shadow = self.along::<SUPPORT>(row);
         let total = dot::<SUPPORT, F>(&shadow, row) + scalar.variance;
@@ -289,6 +289,12 @@ pub struct Sequence<'a, F: Real> {
 }
 
 impl<F: Real> Sequence<'_, F> {
+    /// The first one, before which nothing has moved.
+    #[inline(always)]
+    pub fn absorb_first<const SUPPORT: Support, const REACH: Support>(&mut self, scalar: &Scalar<F>) -> F {
+        self.belief.absorb::<SUPPORT, REACH>(scalar)
+    }
+
     /// The next one. Its row is 0 outside the support, and no state beyond its reach is correlated with those within the support. Returns its share of the normalised innovation squared.
     #[inline(always)]
     pub fn absorb<const SUPPORT: Support, const REACH: Support>(&mut self, scalar: &Scalar<F>) -> F {

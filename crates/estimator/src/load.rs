@@ -239,19 +239,20 @@ pub fn linearise<F: Real>(belief: &Belief<F>, z: &[F; CHANNELS], noise: &[F; CHA
 /// Updates with the measurement `sample` but for channel `without`. Returns each channel's share of the normalised innovation squared.
 #[inline(always)]
 pub fn update<F: Real>(belief: &mut Belief<F>, sample: &[Scalar<F>; CHANNELS], without: Option<usize>) -> [F; CHANNELS] {
-    let mut sequence = belief.sequence();
     let mut nis = [F::ZERO; CHANNELS];
+    // No other channel moves the frequency, so its innovation is what it was.
+    if without != Some(HZ) {
+        nis[HZ] = belief.absorb::<{ SUPPORT[HZ] }, { SUPPORT[HZ] }>(&sample[HZ]);
+    }
+    let mut sequence = belief.sequence();
     if without != Some(V) {
-        nis[V] = sequence.absorb::<{ SUPPORT[V] }, BUT_FREQUENCY>(&sample[V]);
+        nis[V] = sequence.absorb_first::<{ SUPPORT[V] }, BUT_FREQUENCY>(&sample[V]);
     }
     if without != Some(I) {
         nis[I] = sequence.absorb::<{ SUPPORT[I] }, BUT_FREQUENCY>(&sample[I]);
     }
     if without != Some(P) {
         nis[P] = sequence.absorb::<{ SUPPORT[P] }, BUT_FREQUENCY>(&sample[P]);
-    }
-    if without != Some(HZ) {
-        nis[HZ] = sequence.absorb::<{ SUPPORT[HZ] }, { SUPPORT[HZ] }>(&sample[HZ]);
     }
     nis
 }

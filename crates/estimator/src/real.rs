@@ -219,6 +219,12 @@ fn exp_minus_one_near_zero<F: Real>(x: F) -> F {
     (odd * x + even) * x
 }
 
+/// `exp(x)` for `|x| <= 0.35`, without a branch.
+#[inline(always)]
+pub fn exp_near_zero<F: Real>(x: F) -> F {
+    F::ONE + exp_minus_one_near_zero(x)
+}
+
 /// `exp(x)` for `x <= 700`, relative error below 1e-15 in `f64`; 0 where it would be subnormal and for NaN.
 pub fn exp<F: Real>(x: F) -> F {
     let in_domain = x > F::of(-1e4);
@@ -226,21 +232,21 @@ pub fn exp<F: Real>(x: F) -> F {
         return F::ZERO;
     }
     if x.magnitude() <= F::of(NEAR_ZERO) {
-        return F::ONE + exp_minus_one_near_zero(x);
+        return exp_near_zero(x);
     }
     let turns = x.lesser(F::of(1e4)) * F::of(core::f64::consts::LOG2_E);
     let rounding = if turns < F::ZERO { F::of(-0.5) } else { F::of(0.5) };
     let exponent = (turns + rounding).to_count();
     let multiple = F::from_count(exponent);
     let rest = (x - multiple * F::LN2_HIGH) - multiple * F::LN2_LOW;
-    (F::ONE + exp_minus_one_near_zero(rest)).scale(exponent as i32)
+    exp_near_zero(rest).scale(exponent as i32)
 }
 
 /// `exp(-x)` for `x >= 0` with an absolute error below 1e-9, and twice the rounding of a 64th power: without a branch, for what is
 /// asked for every sample with another argument. What is larger than 21, and NaN, counts as 21.
 #[inline(always)]
 pub fn exp_of_negative<F: Real>(x: F) -> F {
-    let mut power = F::ONE + exp_minus_one_near_zero(x.lesser(F::of(21.0)) * F::of(-1.0 / 64.0));
+    let mut power = exp_near_zero(x.lesser(F::of(21.0)) * F::of(-1.0 / 64.0));
     for _ in 0..6 {
         power = power * power;
     }

@@ -163,9 +163,8 @@ impl Series {
     /// Ends a window of so much rounding, on a grid of this square. All variances are relative to the white one.
     #[cold]
     fn close(&mut self, rounding: f32, grid: f32) {
-        let [first, second] = &mut self.differences;
-        let variogram =
-            |squares: &mut [NotNegative; WINDOW]| 0.5 * MEDIAN_TO_DEVIATION * MEDIAN_TO_DEVIATION * grouped_median(squares, grid);
+        let [first, second] = &self.differences;
+        let variogram = |squares: &[NotNegative; WINDOW]| 0.5 * MEDIAN_TO_DEVIATION * MEDIAN_TO_DEVIATION * grouped_median(squares, grid);
         let (first, second) = (variogram(first), variogram(second));
         let noise = (2.0 * first - second).max(LEAST_SHARE * first) - rounding;
         let (least, most) = RATIO;
@@ -218,14 +217,33 @@ impl NotNegative {
     }
 }
 
+/// How many of the values are so. Summed as -1, which is what a vector unit's comparison gives.
+#[inline(always)]
+fn count<const N: usize>(values: &[NotNegative; N], is_so: impl Fn(&NotNegative) -> bool) -> i32 {
+    -values.iter().map(|value| -i32::from(is_so(value))).sum::<i32>()
+}
+
+/// The value that `N / 2` others are not above: the largest one that at most half of the values lie below, a bit after the other. Each bit takes a
+/// count over all of them, which has no branch and which a vector unit does four at a time; a selection moves them about and guesses.
+fn upper_median<const N: usize>(values: &[NotNegative; N]) -> NotNegative {
+    let mut median = 0;
+    for bit in (0..u32::BITS - 1).rev() {
+        let tried = median | 1 << bit;
+        if count(values, |value| value.0.cast_signed() < tried) <= (N / 2) as i32 {
+            median = tried;
+        }
+    }
+    NotNegative(median.cast_unsigned())
+}
+
 /// The square of the median of magnitudes, given their squares. The magnitudes were rounded to a grid whose square is `grid`, each being
 /// anywhere within half a step of it: with few steps of resolution the plain median would jump by whole ones.
-fn grouped_median<const N: usize>(squares: &mut [NotNegative; N], grid: f32) -> f32 {
-    let (_, middle, _) = squares.select_nth_unstable(N / 2);
-    let (middle, half) = (sqrt(middle.value()), 0.5 * sqrt(grid));
+fn grouped_median<const N: usize>(squares: &[NotNegative; N], grid: f32) -> f32 {
+    let (middle, half) = (sqrt(upper_median(squares).value()), 0.5 * sqrt(grid));
     let (low, high) = ((middle - half).max(0.0), middle + half);
-    let below = squares.iter().filter(|square| square.value() < low * low).count() as f32;
-    let within = squares.iter().filter(|square| square.value() <= high * high).count() as f32 - below;
+    let (low_square, high_square) = (low * low, high * high);
+    let below = count(squares, |square| square.value() < low_square) as f32;
+    let within = count(squares, |square| square.value() <= high_square) as f32 - below;
     let median = low + (high - low) * (N as f32 * 0.5 - below) / within.max(1.0);
     median * median
 }

@@ -82,7 +82,7 @@ proptest! {
         }
         let dense = transition * square(&belief) * transition.transpose();
         let mut ours = belief;
-        ours.integrate::<ALL>(state, &gradient);
+        ours.integrate::<ALL, ALL>(state, &gradient);
         prop_assert!((square(&ours) - dense).amax() <= 1e-12 * dense.amax());
     }
 
