@@ -4,9 +4,11 @@
 //! [`meter::Meter`] is both of them with the [`faults`] it is given; a [`hostile::Hostile`] says what no meter should. A [`pzem_module`]
 //! answers on a pseudo-terminal. An [`audit`] compares what journals accepted with what Kafka holds. Nothing here knows what a meter's
 //! service does with the answers.
+//! A [`feeder`] is twenty houses on a line, with a thief, a quarter of an hour at a time.
 
 pub mod audit;
 pub mod faults;
+pub mod feeder;
 pub mod hostile;
 pub mod household;
 pub mod meter;
