@@ -1,0 +1,174 @@
+//! Theft on a simulated feeder, and who finds it: `./dev figures feeder`. What the figures mean is in docs/theft.md.
+
+#![expect(clippy::arithmetic_side_effects, reason = "measures simulations of fixed dimension")]
+
+mod bench;
+#[path = "../../../estimator/examples/figures/figure.rs"]
+#[expect(dead_code, reason = "shared with the estimator's figures, which need ranges as well")]
+mod figure;
+mod methods;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use fleet::feeder::{FeederConfig, HOUSES, Theft, TheftKind};
+use stream_processor::balance::finding::Test;
+
+use bench::Outcome;
+use figure::{Figure, Target};
+
+/// Clean feeders of each mode, for false alarms.
+const CLEAN: u64 = 40;
+/// Feeders of each kind of theft and mode.
+const THIEVES: u64 = 12;
+/// First days of thefts.
+const FIRST_DAYS: std::ops::Range<u64> = 20..35;
+
+/// Kinds of the benchmark, with the name of their figures, and whether energy is stolen.
+const KINDS: [(&str, TheftKind, bool); 15] = [
+    ("h1 0.9", TheftKind::Scaled(0.9), true),
+    ("h1 0.8", TheftKind::Scaled(0.8), true),
+    ("h1 0.7", TheftKind::Scaled(0.7), true),
+    ("h1 0.5", TheftKind::Scaled(0.5), true),
+    ("h1 0.2", TheftKind::Scaled(0.2), true),
+    ("h2", TheftKind::EveningZero, true),
+    ("h3", TheftKind::RandomScale(0.2), true),
+    ("h4", TheftKind::RandomMean, true),
+    ("h5", TheftKind::Mean, false),
+    ("h6", TheftKind::DayReversed, false),
+    ("drift", TheftKind::Drift(0.6), true),
+    ("cap", TheftKind::Capped(400.0), true),
+    ("tap 200 W", TheftKind::Tap(200.0), true),
+    ("tap 500 W", TheftKind::Tap(500.0), true),
+    ("tap 1000 W", TheftKind::Tap(1000.0), true),
+];
+
+/// Theft on a simulated feeder, and who finds it; fails if a target is missed
+#[derive(Parser)]
+#[command(
+    after_help = "Examples:\n  ./dev figures feeder\n  ./dev figures feeder --seed 7 --thieves 3 --clean 5\n  ./dev figures feeder --json | grep '\"ok\":false'"
+)]
+struct Arguments {
+    /// A line of JSON for each figure instead of a table
+    #[arg(long)]
+    json: bool,
+    /// First of the seeds; the same seed gives the same figures
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Feeders without theft, of each mode
+    #[arg(long, default_value_t = CLEAN)]
+    clean: u64,
+    /// Feeders of each kind of theft and mode
+    #[arg(long, default_value_t = THIEVES)]
+    thieves: u64,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("figures: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<usize> {
+    let begin = Instant::now();
+    let mut figures = Vec::new();
+    for (mode, stress) in [("base", false), ("stress", true)] {
+        figures.extend(benchmark(arguments, mode, stress)?);
+        eprintln!("{mode}: {:.0} s", begin.elapsed().as_secs_f64());
+    }
+    let methods = methods::all(arguments.seed)?;
+    if arguments.json {
+        for figure in &figures {
+            println!("{}", figure.json()?);
+        }
+    } else {
+        println!("{}", figure::header());
+        figures.iter().for_each(|figure| println!("{}", figure.line()));
+        println!("\n{methods}");
+    }
+    let missed = figures.iter().filter(|it| !it.is_ok()).count();
+    eprintln!("{} figures, seed {}, {missed} missed, {:.0} s", figures.len(), arguments.seed, begin.elapsed().as_secs_f64());
+    Ok(missed)
+}
+
+/// All figures of a mode.
+fn benchmark(arguments: &Arguments, mode: &str, stress: bool) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let mut add = |what: &str, value: f64, unit, target: Option<Target>| {
+        let figure = Figure::new(format!("{mode}: {what}"), value, unit);
+        figures.push(match target {
+            Some(target) => figure.target(target),
+            None => figure,
+        });
+    };
+    let seed = |number: u64| arguments.seed.wrapping_mul(1_000_000).wrapping_add(number);
+    let config = FeederConfig { stress, ..FeederConfig::default() };
+    let clean = (0..arguments.clean).map(|it| bench::run(seed(it), &config)).collect::<anyhow::Result<Vec<_>>>()?;
+    let total = |of: fn(&Outcome) -> f64| clean.iter().map(of).sum::<f64>();
+    let years = total(|it| it.watched_days) / 365.0;
+    add("technical loss", 100.0 * total(|it| it.line_and_loss_wh.1) / total(|it| it.line_and_loss_wh.0), "%", None);
+    add("intervals that a limit of 2 % calls theft", 100.0 * total(|it| it.two_percent) / clean.len() as f64, "%", None);
+    for test in [Test::Balance, Test::VoltageDrop] {
+        let false_alarms = clean.iter().map(|it| it.false_alarms(test)).sum::<usize>() as f64;
+        add(&format!("false alarms a feeder-year, {}", test.name()), false_alarms / years, "1/year", Some(Target::AtMost(0.5)));
+    }
+    add("state a meter, learning at most", total(|it| it.bytes.0 as f64) / clean.len() as f64, "byte", None);
+    add("state a meter, watching", total(|it| it.bytes.1 as f64) / clean.len() as f64, "byte", None);
+    let (mut stolen, mut found, mut false_alarms) = (0.0, 0.0, clean.iter().map(all_false).sum::<f64>());
+    let (mut behind, mut right, mut taps, mut right_taps) = (0.0, 0.0, 0.0, 0.0);
+    let mut delays = Vec::new();
+    for ((name, kind, steals), group) in KINDS.into_iter().zip(1..) {
+        let run = |number: u64| {
+            let place = seed(1000 * group + number);
+            let theft = Theft { kind, house: (number * 7 + group) as usize % HOUSES, from_day: first_day(number) };
+            bench::run(place, &FeederConfig { theft: Some(theft), ..config })
+        };
+        let outcomes = (0..arguments.thieves).map(run).collect::<anyhow::Result<Vec<_>>>()?;
+        let days: Vec<f64> = outcomes.iter().filter_map(|it| it.days_to_detect(None)).collect();
+        let rightly = outcomes.iter().filter(|it| it.right_place() == Some(true)).count() as f64;
+        let count = outcomes.len() as f64;
+        add(&format!("{name}: stolen of the feeder's energy"), 100.0 * outcomes.iter().map(|it| it.stolen).sum::<f64>() / count, "%", None);
+        add(&format!("{name}: found"), days.len() as f64 / count, "", None);
+        add(&format!("{name}: days to detect, median"), median(days.clone()), "day", None);
+        let drops = outcomes.iter().filter_map(|it| it.days_to_detect(Some(Test::VoltageDrop))).collect();
+        add(&format!("{name}: days to name a place, median"), median(drops).max(-1.0), "day", None);
+        add(&format!("{name}: right {}", if kind.is_behind_a_meter() { "house" } else { "segment" }), rightly / count, "", None);
+        false_alarms += outcomes.iter().map(all_false).sum::<f64>();
+        if !steals {
+            continue;
+        }
+        (stolen, found) = (stolen + count, found + days.len() as f64);
+        delays.extend(days);
+        if kind.is_behind_a_meter() {
+            (behind, right) = (behind + count, right + rightly);
+        } else {
+            (taps, right_taps) = (taps + count, right_taps + rightly);
+        }
+    }
+    add("recall", found / stolen, "", Some(Target::AtLeast(0.98)));
+    add("precision", found / (found + false_alarms), "", None);
+    add("days to detect, median", median(delays), "day", None);
+    add("right house, of all thefts behind a meter", right / behind, "", Some(Target::AtLeast(0.95)));
+    add("right segment, of all taps", right_taps / taps, "", None);
+    Ok(figures)
+}
+
+fn first_day(number: u64) -> usize {
+    (FIRST_DAYS.start + number * 4 % (FIRST_DAYS.end - FIRST_DAYS.start)) as usize
+}
+
+fn all_false(outcome: &Outcome) -> f64 {
+    (outcome.false_alarms(Test::Balance) + outcome.false_alarms(Test::VoltageDrop)) as f64
+}
+
+/// The middle; -1 of nothing.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(-1.0)
+}
