@@ -104,7 +104,7 @@ mod tests {
         let (cusum, _) = run(&[9.0; 100]);
         assert_eq!(cusum.sum(), 8.0);
         let mut values = vec![9.0; 100];
-        values.extend([0.0; 9]);
+        values.extend([0.0; 13]);
         assert_eq!(run(&values).1.last(), Some(&Some(Change::Cleared)));
     }
 }

@@ -28,8 +28,8 @@ impl Test {
         }
     }
 
-    /// False alarms that it was calibrated to: a feeder and year, or for [`Test::Edge`] a meter and year. Measured by
-    /// `./dev figures feeder`; of [`Test::Pair`] none are expected while the meters keep their classes.
+    /// False alarms that it is held to: a feeder and year, or for [`Test::Edge`] a meter and year, where it is an estimate. Whether balance
+    /// and voltage drop keep it, `./dev figures feeder` measures; of [`Test::Pair`] none are expected while the meters keep their classes.
     pub const fn false_alarms_a_year(self) -> f64 {
         match self {
             Self::Pair => 0.0,

@@ -72,7 +72,11 @@ impl Pair {
             verdict: Verdict::Unknown,
         };
         let known = [indication.indicator, indication.technical_loss, indication.tolerance].iter().all(|it| it.is_finite());
-        let enough = it.line_wh > 0.0 && it.line_wh >= STEPS_MIN * self.resolution_wh && it.voltage > 0.0 && it.current >= 0.0;
+        let enough = it.line_wh > 0.0
+            && it.line_wh >= STEPS_MIN * self.resolution_wh
+            && it.voltage > 0.0
+            && it.voltage.is_finite()
+            && it.current >= 0.0;
         if !known || !enough {
             return indication;
         }
