@@ -8,6 +8,7 @@
 //! Nothing is kept on disk: [`ledger`] brings everything back from Kafka. Memory is bounded everywhere, and what does not fit is dropped
 //! and counted ([`metrics`]), because the meters send again whatever was not acknowledged.
 
+pub mod alert;
 pub mod balance;
 pub mod config;
 pub mod http;
