@@ -1,13 +1,15 @@
 //! The bytes a meter and the head-end exchange, and the topics they travel on.
 //!
-//! Three rooms. [`frame`]: up to 64 consecutive records of one stream in at most 4 KiB, from a meter to the head-end. [`ack`]: what the
-//! head-end answers. [`topic`]: where on MQTT both travel, and which shard a meter belongs to.
+//! Four rooms. [`frame`]: up to 64 consecutive records of one stream in at most 4 KiB, from a meter to the head-end. [`ack`]: what the
+//! head-end answers; [`ack_batch`]: many answers on their way to a gate. [`topic`]: where on MQTT they travel, and which shard a meter
+//! belongs to.
 //!
 //! Nothing here allocates, reads a clock or trusts a byte: every decoder takes arbitrary input, never panics, and accepts exactly the
 //! bytes that the encoder would have written for what it returns. So a record has one encoding, and equal bytes mean equal records.
 #![no_std]
 
 pub mod ack;
+pub mod ack_batch;
 pub mod frame;
 pub mod topic;
 
@@ -15,7 +17,9 @@ mod codec;
 mod predict;
 mod v1;
 
-/// CRC-32C (Castagnoli), the checksum at the end of frames and acknowledgements.
+pub use ack_batch::AckBatch;
+
+/// CRC-32C (Castagnoli), the checksum at the end of frames, acknowledgements and batches of these.
 const CRC32C: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
 
 /// Splits the checksum off the end of a message; `None` if it is too short for one or the checksum is wrong.

@@ -3,6 +3,7 @@
 //! ```text
 //!   f1/{shard}/{meter}/up          a frame, from that meter
 //!   f1/{shard}/{meter}/dn          an acknowledgement, to that meter
+//!   f1/{shard}/acks                acknowledgements to meters of that shard, to a gate that hands them out as `dn`
 //!   state/{meter}                  JSON, retained: online or offline
 //!   live/{meter}                   JSON, retained: the last reading
 //!   alert/{severity}/{subject}     JSON: an alert about a meter or a feeder
@@ -127,6 +128,11 @@ pub enum Topic {
         /// The meter.
         meter: MeterId,
     },
+    /// Acknowledgements to many meters, for the gate to hand out.
+    Acks {
+        /// The shard of all of them.
+        shard: Shard,
+    },
     /// Whether a meter is online.
     State {
         /// The meter.
@@ -150,7 +156,10 @@ pub enum Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTopic {
     /// Not one of the known forms.
-    #[error("topic has none of the forms f1/{{shard}}/{{meter}}/up, …/dn, state/{{meter}}, live/{{meter}}, alert/{{severity}}/{{subject}}")]
+    #[error(
+        "topic has none of the forms f1/{{shard}}/{{meter}}/up, …/dn, f1/{{shard}}/acks, state/{{meter}}, live/{{meter}}, \
+         alert/{{severity}}/{{subject}}"
+    )]
     Form,
     /// The shard is not two lower-case hexadecimal digits up to 3f.
     #[error("shard must be two lower-case hexadecimal digits from 00 to 3f")]
@@ -197,6 +206,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Up { shard, meter } => write!(f, "f1/{shard}/{meter}/up"),
             Self::Down { shard, meter } => write!(f, "f1/{shard}/{meter}/dn"),
+            Self::Acks { shard } => write!(f, "f1/{shard}/acks"),
             Self::State { meter } => write!(f, "state/{meter}"),
             Self::Live { meter } => write!(f, "live/{meter}"),
             Self::Alert { severity, subject } => write!(f, "alert/{}/{subject}", severity.name()),
@@ -217,6 +227,7 @@ impl FromStr for Topic {
                 }
                 if way == "up" { Self::Up { shard, meter } } else { Self::Down { shard, meter } }
             }
+            (Some("f1"), Some(shard), Some("acks"), None) => Self::Acks { shard: shard.parse()? },
             (Some("state"), Some(meter), None, None) => Self::State { meter: meter.parse()? },
             (Some("live"), Some(meter), None, None) => Self::Live { meter: meter.parse()? },
             (Some("alert"), Some(severity), Some(subject), None) => {

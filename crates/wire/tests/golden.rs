@@ -11,6 +11,7 @@ use std::path::Path;
 
 use common::afternoon;
 use measure::{ClockQuality, Event, EventKind, Gap, GapReason, Hello, Record, StreamId, Text, UnixMillis};
+use wire::AckBatch;
 use wire::ack::Ack;
 use wire::frame::{self, FrameBuilder};
 
@@ -96,4 +97,20 @@ fn ack() {
     let golden = golden("ack.hex", &format!("An acknowledgement.\nversion 1, {ack:?}"), &ack.encode());
     assert_eq!(Ack::decode(&golden), Ok(ack));
     assert_eq!(ack.encode()[..], golden);
+}
+
+#[test]
+fn ack_batch() {
+    let acks = [("M0001", STREAM, 16_416), ("0", StreamId(u64::MAX), 0), ("a-name_of-thirty-two-characters0", StreamId(1), u64::MAX)];
+    let acks = acks.map(|(meter, stream, through)| (meter.parse().unwrap(), Ack { stream, through, incarnation: 300 }));
+    let mut batch = AckBatch::new(300);
+    acks.iter().for_each(|(meter, ack)| batch.push(meter, ack).unwrap());
+    let encoded = batch.finish();
+    let mut description = "Acknowledgements to three meters.\nversion 1, incarnation 300".to_owned();
+    for (meter, ack) in &acks {
+        write!(description, "\n{meter} {ack:?}").unwrap();
+    }
+    let golden = golden("ack-batch.hex", &description, &encoded);
+    assert_eq!(AckBatch::decode(&golden).unwrap().collect::<Vec<_>>(), acks);
+    assert_eq!(encoded[..], golden);
 }

@@ -4,10 +4,12 @@
 mod common;
 
 use common::{afternoon, readings, records};
-use measure::{Record, StreamId};
+use measure::{MeterId, Record, StreamId};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use wire::AckBatch;
 use wire::ack::{ACK_LEN_MAX, Ack};
+use wire::ack_batch::{self, BATCH_LEN_MAX};
 use wire::frame::{self, FRAME_LEN_MAX, FrameBuilder, Full, RECORDS_MAX};
 
 /// The frame of as many of the records as it takes, and how many it took.
@@ -43,6 +45,32 @@ fn usual_frame() -> Vec<u8> {
 fn frames() -> impl Strategy<Value = Vec<u8>> {
     (any::<u64>(), 1..u64::MAX - 64, prop::collection::vec(records(), 1..8))
         .prop_map(|(stream, seq, it)| encode(StreamId(stream), seq, &it).0)
+}
+
+fn acks(len: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<(MeterId, Ack)>> {
+    let ack = |(meter, stream, through): (String, u64, u64)| {
+        let meter: MeterId = meter.parse().unwrap();
+        (meter, Ack { stream: StreamId(stream), through, incarnation: 7 })
+    };
+    prop::collection::vec(("[A-Za-z0-9][A-Za-z0-9_-]{0,31}", any::<u64>(), any::<u64>()).prop_map(ack), len)
+}
+
+/// The batch of as many of these as it takes, and how many it took.
+fn batch(incarnation: u64, acks: &[(MeterId, Ack)]) -> (Vec<u8>, usize) {
+    let mut batch = AckBatch::new(incarnation);
+    let taken = acks.iter().take_while(|(meter, ack)| batch.push(meter, ack).is_ok()).count();
+    assert_eq!(batch.len(), taken);
+    (batch.finish().to_vec(), taken)
+}
+
+/// Decodes a batch, and encodes it again if that succeeds.
+fn batch_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let entries = AckBatch::decode(bytes).ok()?;
+    let incarnation = entries.incarnation();
+    let acks: Vec<_> = entries.collect();
+    let (bytes, taken) = batch(incarnation, &acks);
+    assert_eq!(taken, acks.len());
+    Some(bytes)
 }
 
 proptest! {
@@ -146,6 +174,59 @@ proptest! {
         prop_assert!(Ack::decode(&flipped).is_err());
         prop_assert!(Ack::decode(&bytes[..at.index(bytes.len())]).is_err());
         prop_assert!(Ack::decode(&[&bytes[..], &[more]].concat()).is_err());
+    }
+
+    /// A batch never grows beyond its bound, whatever is put in, and what did not fit goes into the next one.
+    #[test]
+    fn every_ack_of_a_batch_comes_back(acks in acks(1..400)) {
+        let (mut rest, mut back) = (&acks[..], Vec::new());
+        while !rest.is_empty() {
+            let (bytes, taken) = batch(7, rest);
+            prop_assert!(bytes.len() <= BATCH_LEN_MAX && taken >= rest.len().min(160), "{taken} in {} bytes", bytes.len());
+            back.extend(AckBatch::decode(&bytes).unwrap());
+            rest = &rest[taken..];
+        }
+        prop_assert_eq!(back, acks);
+    }
+
+    #[test]
+    fn a_batch_has_one_incarnation(acks in acks(1..3), other in (0..u64::MAX).prop_filter("another one", |it| *it != 7)) {
+        let mut batch = AckBatch::new(other);
+        prop_assert!(acks.iter().all(|(meter, ack)| batch.push(meter, ack).is_err()) && batch.is_empty());
+    }
+
+    #[test]
+    fn a_damaged_batch_is_refused(acks in acks(1..8), at: Index, bit in 0..8u8, more: u8) {
+        let (bytes, _) = batch(7, &acks);
+        let mut flipped = bytes.clone();
+        flipped[at.index(bytes.len())] ^= 1 << bit;
+        prop_assert!(AckBatch::decode(&flipped).is_err());
+        prop_assert!(AckBatch::decode(&bytes[..at.index(bytes.len())]).is_err());
+        prop_assert!(AckBatch::decode(&[&bytes[..], &[more]].concat()).is_err());
+    }
+
+    /// With a checksum that fits.
+    #[test]
+    fn forged_batches_are_refused_or_canonical(acks in acks(1..4), at: Index, value: u8, cut: Index) {
+        let (mut bytes, _) = batch(7, &acks);
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        for bytes in [bytes.clone(), bytes[..=cut.index(bytes.len())].to_vec()].map(with_checksum) {
+            if let Some(again) = batch_again(&bytes) {
+                prop_assert_eq!(again, bytes);
+            }
+        }
+    }
+
+    /// With a checksum that fits.
+    #[test]
+    fn arbitrary_batches_are_refused_or_canonical(mut bytes in prop::collection::vec(any::<u8>(), 6..80)) {
+        bytes[0] = ack_batch::MAGIC;
+        bytes[1] = ack_batch::VERSION;
+        let bytes = with_checksum(bytes);
+        if let Some(again) = batch_again(&bytes) {
+            prop_assert_eq!(again, bytes);
+        }
     }
 
     /// With a checksum that fits.

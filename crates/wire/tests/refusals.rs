@@ -6,8 +6,10 @@
     reason = "test code: what cannot be built fails the test"
 )]
 
-use measure::{Event, EventKind, Flags, Hello, Reading, Record, StreamId, Text, UnixMillis};
+use measure::{Event, EventKind, Flags, Hello, InvalidId, Reading, Record, StreamId, Text, UnixMillis};
+use wire::AckBatch;
 use wire::ack::{Ack, AckError};
+use wire::ack_batch::{self, BATCH_LEN_MAX, BatchError};
 use wire::frame::{self, BodyError, FRAME_LEN_MAX, FrameBuilder, FrameError, MAGIC, VERSION};
 
 const STREAM: [u8; 8] = [8, 7, 6, 5, 4, 3, 2, 1];
@@ -168,4 +170,35 @@ fn acknowledgements() {
     assert_eq!(of(1, &[0x85, 0x00, 1]), Err(AckError::NonCanonical));
     assert_eq!(of(1, &[5]), Err(AckError::Length(15)));
     assert_eq!(of(1, &[5, 1, 0]), Err(AckError::Length(17)));
+}
+
+#[test]
+fn batches_of_acknowledgements() {
+    let error = |bytes: &[u8]| AckBatch::decode(bytes).map(|it| it.count()).unwrap_err();
+    let of = |version: u8, rest: &[&[u8]]| sealed(&[&[ack_batch::MAGIC, version], &rest.concat()]);
+    let entry = [&b"\x02M1"[..], &STREAM, &[5]].concat();
+    let good = of(1, &[&[1], &entry, &entry]);
+    assert_eq!(AckBatch::decode(&good).unwrap().count(), 2);
+
+    assert_eq!(error(&[]), BatchError::Length(0));
+    assert_eq!(error(&[ack_batch::MAGIC; BATCH_LEN_MAX + 1]), BatchError::Length(BATCH_LEN_MAX + 1));
+    assert_eq!(error(&[&good[..], &[0; BATCH_LEN_MAX]].concat()), BatchError::Length(good.len() + BATCH_LEN_MAX));
+    assert_eq!(error(&of(1, &[&[1]])), BatchError::Length(7), "a batch of nothing");
+    assert_eq!(error(b"ok"), BatchError::Magic(b'o'));
+    assert_eq!(error(&Ack { stream: StreamId(1), through: 1, incarnation: 1 }.encode()), BatchError::Magic(wire::ack::MAGIC));
+    assert_eq!(error(&good[..good.len() - 1]), BatchError::Checksum);
+    assert_eq!(error(&of(2, &[&[1], &entry])), BatchError::UnknownVersion(2));
+    assert_eq!(error(&of(1, &[])), BatchError::Truncated);
+    for cut in 1..entry.len() {
+        assert_eq!(error(&of(1, &[&[1], &entry, &entry[..cut]])), BatchError::Truncated, "cut at {cut}");
+    }
+    assert_eq!(error(&of(1, &[&[0x81, 0x00], &entry])), BatchError::NonCanonical);
+    assert_eq!(error(&of(1, &[&[1], &entry[..11], &[0x85, 0x00]])), BatchError::NonCanonical);
+    assert_eq!(error(&of(1, &[&[0xff; 12]])), BatchError::NonCanonical);
+    let named = |name: &[u8]| of(1, &[&[1], &[name.len() as u8], name, &STREAM, &[5]]);
+    assert_eq!(error(&named(b"")), BatchError::Meter(InvalidId::Empty));
+    assert_eq!(error(&named(&[b'm'; 33])), BatchError::Meter(InvalidId::TooLong));
+    for name in [&b"-m"[..], b"m/1", b"m+", "é".as_bytes(), b"\xff", b"a b"] {
+        assert_eq!(error(&named(name)), BatchError::Meter(InvalidId::Character), "{name:?}");
+    }
 }

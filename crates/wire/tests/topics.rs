@@ -59,6 +59,8 @@ fn topics_as_drawn() {
     let meter = meter("M0001");
     assert_eq!(Topic::up(&meter).to_string(), "f1/07/M0001/up");
     assert_eq!(Topic::down(&meter).to_text(), "f1/07/M0001/dn");
+    assert_eq!("f1/07/acks".parse(), Ok(Topic::Acks { shard: Shard::of(&meter) }));
+    assert_eq!(Topic::Acks { shard: Shard::of(&meter) }.to_text(), "f1/07/acks");
     assert_eq!("live/M0001".parse(), Ok(Topic::Live { meter: meter.clone() }));
     assert_eq!("state/M0001".parse(), Ok(Topic::State { meter: meter.clone() }));
     assert_eq!("alert/critical/M0001".parse(), Ok(Topic::Alert { severity: Severity::Critical, subject: meter }));
@@ -73,6 +75,9 @@ fn topics_are_strict() {
         "f1",
         "f1/07/M0001",
         "f1/07/M0001/cmd",
+        "f1/07/acks/",
+        "f1/07/acks/x",
+        "f1/acks",
         "f1/07/M0001/up/",
         "f1/07/M0001/up/x",
         "/f1/07/M0001/up",
@@ -87,6 +92,7 @@ fn topics_are_strict() {
     }
     for shard in ["7", "007", "40", "0A", "+", "", "+7", "zz"] {
         assert_eq!(parse(&format!("f1/{shard}/M0001/up")), Err(InvalidTopic::Shard), "{shard}");
+        assert_eq!(parse(&format!("f1/{shard}/acks")), Err(InvalidTopic::Shard), "{shard}");
     }
     assert_eq!(parse("f1/08/M0001/up"), Err(InvalidTopic::ForeignShard));
     assert_eq!(parse("f1/07/+/up"), Err(InvalidTopic::Meter(InvalidId::Character)));

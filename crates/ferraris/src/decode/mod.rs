@@ -1,6 +1,7 @@
 //! `ferraris decode`: the bytes of a frame or an acknowledgement, field by field.
 
 mod ack;
+mod ack_batch;
 mod frame;
 mod input;
 mod report;
@@ -56,6 +57,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
 fn explain(bytes: &[u8]) -> Report {
     match bytes.first() {
         Some(&wire::ack::MAGIC) => ack::explain(bytes),
+        Some(&wire::ack_batch::MAGIC) => ack_batch::explain(bytes),
         Some(&wire::frame::MAGIC) | None => frame::explain(bytes),
         Some(&other) => Report::unknown(bytes.len(), other),
     }
@@ -79,6 +81,14 @@ mod tests {
         builder.finish().to_vec()
     }
 
+    fn batch() -> Vec<u8> {
+        let mut batch = wire::AckBatch::new(300);
+        for meter in ["M0001", "M0002"] {
+            batch.push(&meter.parse().unwrap(), &Ack { stream: StreamId(7), through: 500, incarnation: 300 }).unwrap();
+        }
+        batch.finish().to_vec()
+    }
+
     fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
         let checksum = report::CRC32C.checksum(&bytes[..bytes.len() - 4]);
         let at = bytes.len() - 4;
@@ -89,7 +99,7 @@ mod tests {
     #[test]
     fn fields_cover_every_byte_once_and_in_order() {
         let ack = Ack { stream: StreamId(7), through: 1 << 40, incarnation: 1 }.encode().to_vec();
-        for bytes in [frame(), ack] {
+        for bytes in [frame(), ack, batch()] {
             let report = explain(&bytes);
             assert!(report.fault.is_none(), "{report:?}");
             let covered: Vec<u8> = report.fields.iter().flat_map(|field| field.bytes.clone()).collect();
@@ -108,6 +118,17 @@ mod tests {
         for expected in ["stream         00000000075bcd15", "first_seq      300", "count          2", "record 301", "checksum       0x"] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_batch_shows_its_meters() {
+        let text = explain(&batch()).to_lines().join("\n");
+        for expected in ["incarnation    300", "M0001", "M0002", "500"] {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+        let mut damaged = batch();
+        damaged[6] ^= 1;
+        assert!(explain(&damaged).fault.unwrap().what.contains("damaged"));
     }
 
     #[test]

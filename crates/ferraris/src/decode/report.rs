@@ -53,8 +53,12 @@ impl Report {
 
     /// Of bytes that begin like nothing of ours.
     pub fn unknown(length: usize, first: u8) -> Self {
-        let what =
-            format!("{first:#04x} begins neither a frame ({:#04x}) nor an acknowledgement ({:#04x})", wire::frame::MAGIC, wire::ack::MAGIC);
+        let what = format!(
+            "{first:#04x} begins neither a frame ({:#04x}) nor an acknowledgement ({:#04x}) nor a batch of these ({:#04x})",
+            wire::frame::MAGIC,
+            wire::ack::MAGIC,
+            wire::ack_batch::MAGIC
+        );
         Self { fault: Some(Fault { place: "byte 0".to_owned(), what }), ..Self::new("unknown bytes", length) }
     }
 
