@@ -197,6 +197,14 @@ reasons! {
         DownTooLarge = "down_too_large",
         /// No room for what waits for all meters together.
         DownMemory = "down_memory",
+        /// A batch of acknowledgements with a wrong length, first byte or checksum.
+        AcksDamaged = "acks_damaged",
+        /// A batch of acknowledgements of a version that is unknown here.
+        AcksVersion = "acks_version",
+        /// A batch of acknowledgements whose entries can't be read.
+        AcksForm = "acks_form",
+        /// A batch of acknowledgements with a meter of another shard.
+        AcksForeign = "acks_foreign",
         /// The oldest that a slow service or operator had not taken.
         SlowReader = "slow_reader",
         /// No place for another meter's live value.

@@ -3,7 +3,7 @@
 //! | | publishes | subscribes |
 //! |---|---|---|
 //! | meter | its own `f1/{shard}/{meter}/up` | its own `…/dn` and `…/cmd` |
-//! | service | `f1/{shard}/{meter}/dn`, `…/cmd`, `live/{meter}` (which may be retained), `alert/{severity}/{subject}` | `f1/{shard or +}/{meter or +}/up`, `state/{meter, + or #}` |
+//! | service | `f1/{shard}/{meter}/dn`, `…/cmd`, `f1/{shard}/acks`, `live/{meter}` (which may be retained), `alert/{severity}/{subject}` | `f1/{shard or +}/{meter or +}/up`, `state/{meter, + or #}` |
 //! | operator | nothing | `state/…`, `live/…`, `alert/…` with their wildcards |
 //!
 //! | canary | the echo topic | the echo topic |
@@ -31,6 +31,8 @@ pub enum Destination {
     Down,
     /// To a meter: commands.
     Command,
+    /// To meters of this shard: acknowledgements, together.
+    Acks(Shard),
     /// A meter's last reading.
     Live(MeterId),
     /// An alert.
@@ -109,6 +111,7 @@ pub fn publish(role: Role, name: &MeterId, topic: &str, retain: bool) -> Result<
         (Role::Service, None) => match topic.parse() {
             Ok(Topic::Live { meter }) => Destination::Live(meter),
             Ok(Topic::Alert { .. }) => Destination::Alert,
+            Ok(Topic::Acks { shard }) => Destination::Acks(shard),
             Ok(_) => return Err(Refused::Role),
             Err(_) => return Err(Refused::Unknown),
         },
@@ -242,7 +245,8 @@ mod tests {
         }
         let wrong = Shard::all().find(|shard| *shard != Shard::of(&me)).unwrap();
         assert_eq!(allowed(&format!("f1/{wrong}/m12/up")), Err(Refused::Foreign));
-        for bad in [&topic("m12", "dn"), &topic("m12", "cmd"), "state/m12", "live/m12", "alert/info/m12", "f1/acks", "x", "/", "$SYS/x"] {
+        for bad in [&topic("m12", "dn"), &topic("m12", "cmd"), "state/m12", "live/m12", "alert/info/m12", "f1/07/acks", "x", "/", "$SYS/x"]
+        {
             assert_eq!(allowed(bad), Err(Refused::Role), "{bad}");
         }
     }
@@ -264,13 +268,16 @@ mod tests {
         let service = |topic: &str, retain| publish(Role::Service, &me, topic, retain);
         assert_eq!(service(&topic("m12", "dn"), false), Ok(Destination::Down));
         assert_eq!(service(&topic("m12", "cmd"), false), Ok(Destination::Command));
+        assert_eq!(service("f1/3f/acks", false), Ok(Destination::Acks(Shard::new(63).unwrap())));
+        assert_eq!(service("f1/3f/acks", true), Err(Refused::Retain));
+        assert_eq!(service("f1/40/acks", false), Err(Refused::Unknown));
         assert_eq!(service("live/m12", true), Ok(Destination::Live(id("m12"))));
         assert_eq!(service("alert/critical/f7", false), Ok(Destination::Alert));
         assert_eq!(service("alert/critical/f7", true), Err(Refused::Retain));
         assert_eq!(service(&topic("m12", "up"), false), Err(Refused::Role));
         assert_eq!(service("state/m12", true), Err(Refused::Role));
         assert_eq!(service("other/m12", false), Err(Refused::Unknown));
-        for topic in [&topic("m12", "dn"), "live/m12", "alert/info/x", "state/x"] {
+        for topic in [&topic("m12", "dn"), "f1/07/acks", "live/m12", "alert/info/x", "state/x"] {
             assert_eq!(publish(Role::Operator, &me, topic, false), Err(Refused::Role), "{topic}");
         }
 
@@ -286,7 +293,9 @@ mod tests {
         for filter in ["f1/+/+/up", "f1/3f/+/up", "state/+", "state/#", "state/m12", &topic("m12", "up")] {
             assert!(subscribe(Role::Service, &me, filter).is_ok(), "{filter}");
         }
-        for filter in ["#", "f1/#", "f1/40/+/up", "f1/+/+/dn", "f1/+/+/+", "live/#", "alert/#", "$share/g/f1/+/+/up"] {
+        for filter in
+            ["#", "f1/#", "f1/40/+/up", "f1/+/+/dn", "f1/+/+/+", "f1/+/acks", "f1/07/acks", "live/#", "alert/#", "$share/g/f1/+/+/up"]
+        {
             assert!(subscribe(Role::Service, &me, filter).is_err(), "{filter}");
         }
         for filter in ["live/#", "live/+", "live/m12", "state/#", "alert/#", "alert/+/+", "alert/critical/#", "alert/+/f7"] {

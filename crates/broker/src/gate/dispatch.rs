@@ -1,9 +1,13 @@
-//! From the router to meters: one link for all acknowledgements, one for all commands, handed out by the table.
+//! To meters, by the table: what comes from the router, by one link for acknowledgements and one for commands; and batches of
+//! acknowledgements, which the session of the service that published them hands out itself.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use measure::MeterId;
+use wire::AckBatch;
+use wire::ack_batch::BatchError;
+use wire::topic::Shard;
 
 use super::Gate;
 use super::acl::{ECHO, meter_of};
@@ -30,14 +34,38 @@ async fn hand_out(gate: &Gate, link: &mut Link, way: Way) -> Result<(), Gone> {
         link.next(&mut batch).await?;
         for event in batch.drain(..) {
             if let Event::Message(message) = event {
-                to_meter(gate, way, &message.topic, message.payload);
+                from_router(gate, way, &message.topic, message.payload);
             }
         }
         link.done()?;
     }
 }
 
-fn to_meter(gate: &Gate, way: Way, topic: &[u8], payload: Bytes) {
+/// Hands out a batch of acknowledgements to meters of a shard: all of it, or nothing if something is wrong with it.
+pub(crate) fn acks(gate: &Gate, shard: Shard, batch: &[u8]) {
+    let entries = match AckBatch::decode(batch) {
+        Ok(entries) if entries.clone().all(|(meter, _)| Shard::of(&meter) == shard) => entries,
+        Ok(_) => return gate.metrics.dropped(Reason::AcksForeign, 1),
+        Err(error) => {
+            tracing::debug!(%shard, %error, "a batch of acknowledgements can't be read");
+            return gate.metrics.dropped(reason(error), 1);
+        }
+    };
+    for (meter, ack) in entries {
+        // Each has bytes of its own: one that waits for its meter must not keep the whole batch.
+        to_meter(gate, Way::Down, Some(&meter), Bytes::copy_from_slice(&ack.encode()));
+    }
+}
+
+const fn reason(error: BatchError) -> Reason {
+    match error {
+        BatchError::Length(_) | BatchError::Magic(_) | BatchError::Checksum => Reason::AcksDamaged,
+        BatchError::UnknownVersion(_) => Reason::AcksVersion,
+        BatchError::Meter(_) | BatchError::Truncated | BatchError::NonCanonical => Reason::AcksForm,
+    }
+}
+
+fn from_router(gate: &Gate, way: Way, topic: &[u8], payload: Bytes) {
     if topic == ECHO.as_bytes() {
         // Whoever sings alone is not counted.
         if let Some(canary) = gate.table.inbox(Role::Canary, gate.canary.name()) {
@@ -46,7 +74,11 @@ fn to_meter(gate: &Gate, way: Way, topic: &[u8], payload: Bytes) {
         return;
     }
     let meter: Option<MeterId> = std::str::from_utf8(topic).ok().and_then(meter_of);
-    match meter.and_then(|meter| gate.table.meter(&meter)) {
+    to_meter(gate, way, meter.as_ref(), payload);
+}
+
+fn to_meter(gate: &Gate, way: Way, meter: Option<&MeterId>, payload: Bytes) {
+    match meter.and_then(|meter| gate.table.meter(meter)) {
         None => gate.metrics.dropped(Reason::MeterOffline, 1),
         Some(inbox) => {
             let Pushed { gone, refused } = inbox.push(way, payload);

@@ -1,8 +1,11 @@
 //! What passes: frames up, acknowledgements and commands down, values and alerts to operators.
 
+use measure::StreamId;
 use pki::Role;
+use wire::AckBatch;
+use wire::ack::Ack;
 
-use crate::support::{House, Raw, command, down, up};
+use crate::support::{House, Raw, command, down, shard, up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_reaches_the_processor() {
@@ -65,6 +68,103 @@ async fn an_acknowledgement_reaches_only_its_meter() {
         crate::support::eventually(dropped, || reason.to_owned()).await;
     }
     two.is_quiet().await;
+}
+
+fn ack(through: u64) -> Ack {
+    Ack { stream: StreamId(0x0123_4567_89ab_cdef), through, incarnation: 3 }
+}
+
+fn batch(acks: &[(&str, u64)]) -> Vec<u8> {
+    let mut batch = AckBatch::new(3);
+    acks.iter().for_each(|(meter, through)| batch.push(&meter.parse().unwrap(), &ack(*through)).unwrap());
+    batch.finish().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_acknowledgements_is_handed_out() {
+    let house = House::new().await;
+    let mut service = house.connected("p1", Role::Service).await;
+    let same = (2..).map(|n| format!("m{n}")).find(|meter| shard(meter) == shard("m1")).unwrap();
+    let (mut one, mut two) = (house.meter("m1").await, house.meter(&same).await);
+    assert_eq!(one.subscribe(1, &[(&down("m1"), 0)]).await, [0]);
+    assert_eq!(two.subscribe(1, &[(&down(&same), 0)]).await, [0]);
+
+    let acks = format!("f1/{}/acks", shard("m1"));
+    service.publish(&acks, &batch(&[("m1", 5), (&same, 6), ("m1", 7)]), Some(1), false).await;
+    assert_eq!(service.next().await, Raw::new(0x40, &[0, 1]));
+    // As a meter gets it from the processor itself.
+    assert_eq!(one.message().await, (down("m1"), ack(5).encode().to_vec(), false));
+    assert_eq!(one.message().await, (down("m1"), ack(7).encode().to_vec(), false));
+    assert_eq!(two.message().await, (down(&same), ack(6).encode().to_vec(), false));
+    // An acknowledgement for one that is not here.
+    let absent = (100..).map(|n| format!("m{n}")).find(|meter| shard(meter) == shard("m1")).unwrap();
+    service.publish(&acks, &batch(&[(&absent, 1)]), None, false).await;
+    let dropped = |reason: &str| house.count("dropped_total", &format!("reason=\"{reason}\""));
+    crate::support::eventually(|| dropped("meter_offline") == 1, || house.broker.metrics()).await;
+    two.is_quiet().await;
+}
+
+/// With the checksum that the bytes ask for.
+fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let checksum = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI).checksum(bytes);
+    [bytes, &checksum.to_le_bytes()].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_not_right_is_counted_and_nothing_of_it_handed_out() {
+    let house = House::new().await;
+    let mut service = house.connected("p1", Role::Service).await;
+    let foreign = (2..).map(|n| format!("m{n}")).find(|meter| shard(meter) != shard("m1")).unwrap();
+    let (mut one, mut other) = (house.meter("m1").await, house.meter(&foreign).await);
+    assert_eq!(one.subscribe(1, &[(&down("m1"), 0)]).await, [0]);
+    assert_eq!(other.subscribe(1, &[(&down(&foreign), 0)]).await, [0]);
+
+    let (acks, good) = (format!("f1/{}/acks", shard("m1")), batch(&[("m1", 5)]));
+    let message = &good[..good.len() - 4];
+    let with = |at: usize, byte: u8| {
+        let mut message = message.to_vec();
+        message[at] = byte;
+        sealed(&message)
+    };
+    let bad = [
+        ("acks_damaged", vec![]),
+        ("acks_damaged", good[..good.len() - 1].to_vec()),
+        ("acks_damaged", vec![0xfc; 9000]),
+        ("acks_damaged", ack(5).encode().to_vec()),
+        ("acks_version", with(1, 2)),
+        ("acks_form", with(3, 33)),
+        ("acks_form", sealed(&message[..message.len() - 1])),
+        ("acks_form", with(4, b'/')),
+        ("acks_foreign", batch(&[("m1", 5), (&foreign, 6)])),
+    ];
+    for (reason, payload) in &bad {
+        let count = || house.count("dropped_total", &format!("reason=\"{reason}\""));
+        let before = count();
+        service.publish(&acks, payload, Some(1), false).await;
+        assert_eq!(service.next().await, Raw::new(0x40, &[0, 1]), "{reason}: a service is not cut for it");
+        assert_eq!(count(), before + 1, "{reason}: {payload:02x?}");
+    }
+    // The first that anybody hears is the first that was right.
+    service.publish(&acks, &batch(&[("m1", 9)]), None, false).await;
+    assert_eq!(one.message().await, (down("m1"), ack(9).encode().to_vec(), false));
+    other.is_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_services_acknowledge_and_nobody_listens() {
+    let house = House::new().await;
+    let mut m1 = house.meter("m1").await;
+    assert_eq!(m1.subscribe(1, &[(&down("m1"), 0)]).await, [0]);
+    let acks = format!("f1/{}/acks", shard("m1"));
+    for (name, role) in [("m2", Role::Meter), ("anna", Role::Operator)] {
+        let mut client = house.connected(name, role).await;
+        assert_eq!(client.subscribe(1, &[(&acks, 0), ("f1/+/acks", 0)]).await, [0x80, 0x80]);
+        client.publish(&acks, &batch(&[("m1", 5)]), None, false).await;
+        client.is_closed().await;
+    }
+    let mut service = house.connected("p1", Role::Service).await;
+    assert_eq!(service.subscribe(1, &[(&acks, 0), ("f1/+/acks", 0)]).await, [0x80, 0x80]);
+    m1.is_quiet().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::{End, Open, Session, Side};
 use crate::gate::acl::{Destination, ECHO, Filter};
 use crate::gate::client::Answer;
+use crate::gate::dispatch;
 use crate::gate::inbox::{Post, Way};
 use crate::gate::machine::Step;
 use crate::gate::packet::{self, Packet};
@@ -73,7 +74,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.hand_over(None, || router.publish(&parcel)).await?;
             }
             Side::Client(client) => {
+                self.gate.metrics.published.inc();
                 let feed = match &to {
+                    Destination::Acks(shard) => {
+                        dispatch::acks(&self.gate, *shard, payload);
+                        return Ok(());
+                    }
                     Destination::Live(_) => Some(Feed::Live),
                     Destination::Alert => Some(Feed::Alert),
                     Destination::Up | Destination::Down | Destination::Command | Destination::Echo => None,
@@ -85,7 +91,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 };
                 let parcel = Parcel::new(name, topic, payload);
                 self.hand_over(feed, || client.publish(&parcel)).await?;
-                self.gate.metrics.published.inc();
             }
         }
         Ok(())
