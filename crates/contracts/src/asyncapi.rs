@@ -11,6 +11,10 @@ pub fn asyncapi() -> Value {
     messages.insert("frame".to_owned(), binary("application/vnd.ferraris.frame", "One frame: up to 64 numbered records of one stream."));
     messages
         .insert("ack".to_owned(), binary("application/vnd.ferraris.ack", "One acknowledgement: how far a stream is committed in Kafka."));
+    messages.insert(
+        "ack-batch".to_owned(),
+        binary("application/vnd.ferraris.ack-batch", "Acknowledgements to meters of one shard, for the broker to hand out."),
+    );
 
     let mut channels = Map::new();
     let mut operations = Map::new();
@@ -60,7 +64,7 @@ struct MqttTopic {
     description: &'static str,
 }
 
-const MQTT: [MqttTopic; 4] = [
+const MQTT: [MqttTopic; 5] = [
     MqttTopic {
         name: "up",
         address: "f1/{shard}/{meter}/up",
@@ -76,6 +80,14 @@ const MQTT: [MqttTopic; 4] = [
         action: "send",
         retained: false,
         description: "To a meter, after the commit in Kafka. Cumulative; may be lost, late or repeated.",
+    },
+    MqttTopic {
+        name: "acks",
+        address: "f1/{shard}/acks",
+        message: "ack-batch",
+        action: "send",
+        retained: false,
+        description: "To our broker, which hands each acknowledgement to its meter as `dn`; other brokers get `dn` itself.",
     },
     MqttTopic {
         name: "live",
@@ -132,14 +144,12 @@ fn kafka_channel(topic: &KafkaTopic) -> Value {
 }
 
 fn mqtt_channel(topic: &MqttTopic) -> Value {
-    let mut parameters =
-        json!({ "meter": { "description": "The meter's id: [A-Za-z0-9][A-Za-z0-9_-]{0,31}, the common name of its certificate." } });
-    if topic.address.contains("{shard}")
-        && let Some(parameters) = parameters.as_object_mut()
-    {
-        let description = "(murmur2(meter) & 0x7fffffff) % 64 in two lower-case hexadecimal digits.";
-        parameters.insert("shard".to_owned(), json!({ "description": description }));
-    }
+    let known = [
+        ("meter", "The meter's id: [A-Za-z0-9][A-Za-z0-9_-]{0,31}, the common name of its certificate."),
+        ("shard", "(murmur2(meter) & 0x7fffffff) % 64 in two lower-case hexadecimal digits."),
+    ];
+    let named = known.into_iter().filter(|(name, _)| topic.address.contains(&format!("{{{name}}}")));
+    let parameters: Map<String, Value> = named.map(|(name, about)| (name.to_owned(), json!({ "description": about }))).collect();
     json!({
         "address": topic.address,
         "description": topic.description,

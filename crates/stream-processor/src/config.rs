@@ -73,41 +73,72 @@ pub struct Mqtt {
     pub reconnect_max_ms: u64,
 }
 
-/// A broker's address: `mqtts://host:port` or `mqtt://host:port`.
+/// A broker's address: `gate://host:port`, `mqtts://host:port` or `mqtt://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Server {
-    /// Whether TLS is used.
-    pub tls: bool,
+    /// What it is, and how it is spoken to.
+    pub scheme: Scheme,
     /// Name or address.
     pub host: String,
     /// TCP port.
     pub port: u16,
 }
 
+/// What a broker is, and how it is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Our gate, with TLS: it takes batches of acknowledgements.
+    Gate,
+    /// Any broker, with TLS.
+    Mqtts,
+    /// Any broker, in the clear.
+    Mqtt,
+}
+
+impl Scheme {
+    const ALL: [Self; 3] = [Self::Gate, Self::Mqtts, Self::Mqtt];
+
+    /// As in an address.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Mqtts => "mqtts",
+            Self::Mqtt => "mqtt",
+        }
+    }
+}
+
+impl Server {
+    /// Whether it is spoken to with TLS.
+    pub const fn has_tls(&self) -> bool {
+        !matches!(self.scheme, Scheme::Mqtt)
+    }
+}
+
 impl TryFrom<String> for Server {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let problem = || format!("{text:?} is no broker address; write mqtts://host:port or mqtt://host:port");
-        let (scheme, address) = text.split_once("://").ok_or_else(problem)?;
-        let tls = match scheme {
-            "mqtts" => true,
-            "mqtt" => false,
-            _ => return Err(problem()),
+        let problem = || {
+            format!(
+                "{text:?} is no broker address; write gate://host:port for our broker, mqtts://host:port or mqtt://host:port for others"
+            )
         };
+        let (scheme, address) = text.split_once("://").ok_or_else(problem)?;
+        let scheme = Scheme::ALL.into_iter().find(|it| it.name() == scheme).ok_or_else(problem)?;
         let (host, port) = address.rsplit_once(':').ok_or_else(problem)?;
         let port = port.parse().map_err(|_| problem())?;
         if host.is_empty() {
             return Err(problem());
         }
-        Ok(Self { tls, host: host.to_owned(), port })
+        Ok(Self { scheme, host: host.to_owned(), port })
     }
 }
 
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}:{}", if self.tls { "mqtts" } else { "mqtt" }, self.host, self.port)
+        write!(f, "{}://{}:{}", self.scheme.name(), self.host, self.port)
     }
 }
 
@@ -226,6 +257,13 @@ impl Config {
         if self.mqtt.servers.is_empty() {
             return problem("mqtt.servers", "is empty; give at least one broker");
         }
+        let address = |server: &Server| (server.host.clone(), server.port);
+        let mut addresses: Vec<_> = self.mqtt.servers.iter().map(address).collect();
+        addresses.sort_unstable();
+        if let Some([(host, port), _]) = addresses.array_windows().find(|[one, other]| one == other) {
+            let twice = format!("names {host}:{port} twice; two connections of one client replace each other without end");
+            return problem("mqtt.servers", &twice);
+        }
         if self.mqtt.client_id.is_empty() {
             return problem("mqtt.client_id", "is empty; give the common name of the certificate");
         }
@@ -293,7 +331,7 @@ mod tests {
     fn the_default_file_is_a_configuration() {
         let config = parse("").unwrap();
         assert_eq!(config.topics.partitions, 4);
-        assert_eq!(config.mqtt.servers, [Server { tls: true, host: "127.0.0.1".into(), port: 8883 }]);
+        assert_eq!(config.mqtt.servers, [Server { scheme: Scheme::Gate, host: "127.0.0.1".into(), port: 8883 }]);
     }
 
     #[test]
@@ -318,7 +356,9 @@ mod tests {
             ("[kafka]\nbootstrap = 'x'", "unknown field `bootstrap`"),
             ("[topics]\npartitions = 3", "topics.partitions must divide 64"),
             ("[topics]\npartitions = 0", "topics.partitions must divide 64"),
-            ("[mqtt]\nservers = ['localhost']", "write mqtts://host:port"),
+            ("[mqtt]\nservers = ['localhost']", "write gate://host:port"),
+            ("[mqtt]\nservers = ['http://localhost:1']", "write gate://host:port"),
+            ("[mqtt]\nservers = ['gate://a:1', 'gate://b:1', 'mqtts://a:1']", "mqtt.servers names a:1 twice"),
             ("[mqtt]\nservers = []", "give at least one broker"),
             ("[topics]\nmin_insync_replicas = 2", "must not exceed"),
             ("[log]\nformat = 'xml'", "unknown variant `xml`"),

@@ -2,12 +2,14 @@
 //!
 //! One way through, room by room: a [`link`] takes frames off MQTT and puts them into the queue of their partition ([`routes`]); the
 //! partition's [`worker`], which [`ownership`] started when Kafka's consumer group assigned the partition, asks the pure machine of
-//! [`shard`] what is new, writes it with the ledger in one [`transaction`], and only then acknowledges. What operators see ([`live`],
+//! [`shard`] what is new, writes it with the ledger in one [`transaction`], and only then
+//! acknowledges ([`acks`], [`links`]). What operators see ([`live`],
 //! [`latest`]) comes after the commit.
 //!
 //! Nothing is kept on disk: [`ledger`] brings everything back from Kafka. Memory is bounded everywhere, and what does not fit is dropped
 //! and counted ([`metrics`]), because the meters send again whatever was not acknowledged.
 
+pub mod acks;
 pub mod alert;
 pub mod balance;
 pub mod config;
@@ -16,6 +18,7 @@ pub mod kafka;
 pub mod latest;
 pub mod ledger;
 pub mod link;
+pub mod links;
 pub mod live;
 pub mod metrics;
 pub mod observer;

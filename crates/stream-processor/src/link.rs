@@ -1,6 +1,6 @@
-//! The connections to the MQTT brokers: frames in, acknowledgements and live values out.
+//! The connections to the MQTT brokers: frames in. What goes out is in [`links`](crate::links).
 //!
-//! What MQTT itself acknowledges means nothing here: a frame that is lost between broker and worker comes again, because only the commit
+//! Each broker has a connection and a task of its own, so that none waits for another that is slow or away. What MQTT itself acknowledges means nothing here: a frame that is lost between broker and worker comes again, because only the commit
 //! answers it. So sessions are clean, and publishing is QoS 0. A link subscribes to the shards of the partitions that take frames, and to
 //! nothing else.
 
@@ -8,18 +8,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{LiveValue, ReadingRecord};
-use measure::MeterId;
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
 };
 use tokio::sync::watch;
-use wire::ack::Ack;
 use wire::frame::FRAME_LEN_MAX;
 use wire::topic::{Shard, Topic, up_filter};
 
-use crate::config::{Mqtt, Server};
-use crate::metrics::{Dropped, Metrics, Unsent};
+use crate::config::{Mqtt, Scheme, Server};
+use crate::links::{Links, Sender};
+use crate::metrics::{BrokerMetrics, Dropped, Metrics};
 use crate::routes::{Frame, Routes};
 use crate::tls::{self, TlsError};
 
@@ -30,10 +28,6 @@ const PACKET_LEN_MAX: usize = 4 * FRAME_LEN_MAX;
 /// How long a frame waits for room in a partition's queue before the link goes on with other partitions.
 const QUEUE_WAIT: Duration = Duration::from_millis(50);
 
-/// The sending side of all links.
-#[derive(Clone)]
-pub struct Links(Vec<AsyncClient>);
-
 /// The receiving side of one link.
 pub struct Link {
     number: usize,
@@ -43,11 +37,12 @@ pub struct Link {
     backoff: Backoff,
     /// Counts connections; 0 while there is none.
     connection: watch::Sender<u64>,
+    counted: BrokerMetrics,
 }
 
 /// One link per server of the configuration. Nothing is connected yet.
-pub fn links(config: &Mqtt) -> Result<(Links, Vec<Link>), TlsError> {
-    let tls = if config.servers.iter().any(|server| server.tls) { Some(tls::client(config)?) } else { None };
+pub fn links(config: &Mqtt, metrics: &Metrics) -> Result<(Links, Vec<Link>), TlsError> {
+    let tls = if config.servers.iter().any(Server::has_tls) { Some(tls::client(config)?) } else { None };
     let links: Vec<Link> = config
         .servers
         .iter()
@@ -56,48 +51,29 @@ pub fn links(config: &Mqtt) -> Result<(Links, Vec<Link>), TlsError> {
             let mut options = MqttOptions::new(&config.client_id, &server.host, server.port);
             options.set_clean_session(true).set_keep_alive(config.keep_alive()).set_max_packet_size(PACKET_LEN_MAX, PACKET_LEN_MAX);
             options.set_pending_throttle(Duration::ZERO);
-            if let Some(tls) = tls.as_ref().filter(|_| server.tls) {
+            if let Some(tls) = tls.as_ref().filter(|_| server.has_tls()) {
                 options.set_transport(Transport::Tls(TlsConfiguration::Rustls(Arc::clone(tls))));
             }
             let (client, mut eventloop) = AsyncClient::new(options, REQUESTS_MAX);
             eventloop.network_options.set_tcp_nodelay(true);
             let backoff = Backoff { min_ms: config.reconnect_min_ms, max_ms: config.reconnect_max_ms, next_ms: config.reconnect_min_ms };
-            Link { number, server: server.clone(), client, eventloop, backoff, connection: watch::Sender::new(0) }
+            let counted = metrics.of_broker(&server.to_string());
+            Link { number, server: server.clone(), client, eventloop, backoff, connection: watch::Sender::new(0), counted }
         })
         .collect();
-    Ok((Links(links.iter().map(|link| link.client.clone()).collect()), links))
-}
-
-impl Links {
-    /// Sends an acknowledgement by the link that the frame came by.
-    pub fn ack(&self, link: usize, meter: &MeterId, ack: &Ack, metrics: &Metrics) {
-        let topic = Topic::down(meter).to_string();
-        let sent = self.0.get(link).is_some_and(|client| client.try_publish(topic, QoS::AtMostOnce, false, ack.encode().to_vec()).is_ok());
-        if sent {
-            metrics.acks_sent.inc();
-        } else {
-            metrics.unsent(Unsent::Ack);
-        }
-    }
-
-    /// Publishes a live value on every broker; false if one of them did not take it.
-    pub fn live(&self, reading: &ReadingRecord) -> bool {
-        let Ok(value) = serde_json::to_vec(&LiveValue::from(reading)) else { return false };
-        let topic = Topic::Live { meter: reading.meter.clone() }.to_string();
-        let send = |client: &AsyncClient| client.try_publish(topic.clone(), QoS::AtMostOnce, true, value.clone()).is_ok();
-        self.0.iter().filter(|client| !send(client)).count() == 0
-    }
-
-    /// Says goodbye, after everything that was sent before.
-    pub async fn disconnect(&self) {
-        for client in &self.0 {
-            // Fails only if the link is gone, which is what is wanted.
-            let _ = client.disconnect().await;
-        }
-    }
+    Ok((Links::new(links.iter().map(Link::sender).collect()), links))
 }
 
 impl Link {
+    fn sender(&self) -> Sender {
+        Sender {
+            client: self.client.clone(),
+            is_gate: self.server.scheme == Scheme::Gate,
+            connection: self.connection.subscribe(),
+            metrics: self.counted.clone(),
+        }
+    }
+
     /// Keeps the connection up and hands frames to `routes` until the link is disconnected on purpose or the task is aborted.
     pub async fn run(mut self, routes: Arc<Routes>, metrics: Metrics) {
         let subscriber = subscribe(self.client.clone(), Arc::clone(&routes), self.connection.subscribe());
@@ -115,12 +91,13 @@ impl Link {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
                     tracing::info!(server = %self.server, "connected");
                     metrics.brokers_connected.inc();
+                    self.counted.connected.set(1);
                     connections = connections.saturating_add(1);
                     self.connection.send_replace(connections);
                     continue;
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
-                    metrics.frames_received.inc();
+                    self.counted.frames_received.inc();
                     route(self.number, &publish, routes, &mut blocked, metrics).await;
                     continue;
                 }
@@ -144,6 +121,7 @@ impl Link {
             };
             if self.connection.send_replace(0) > 0 {
                 metrics.brokers_connected.dec();
+                self.counted.connected.set(0);
             }
             let pause = self.backoff.next();
             tracing::warn!(server = %self.server, problem, retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "no connection");

@@ -71,15 +71,29 @@ struct What {
     what: Unsent,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfBroker {
+    broker: String,
+}
+
+/// What is counted for one broker of the configuration; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct BrokerMetrics {
+    /// 1 while there is a connection.
+    pub connected: Gauge,
+    /// Frames that came from there.
+    pub frames_received: Counter,
+    /// Acknowledgements that went there.
+    pub acks_sent: Counter,
+}
+
 /// Counters and gauges; cheap to clone.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the registry holds a help text for each")]
 pub struct Metrics {
     registry: Arc<Registry>,
-    pub frames_received: Counter,
     pub records_accepted: Counter,
     pub records_committed: Counter,
-    pub acks_sent: Counter,
     pub dead_letters: Counter,
     pub transaction_seconds: Histogram,
     pub rebuild_seconds: Histogram,
@@ -89,6 +103,9 @@ pub struct Metrics {
     frames_dropped: Family<Reason, Counter>,
     transactions: Family<Outcome, Counter>,
     unsent: Family<What, Counter>,
+    broker_connected: Family<OfBroker, Gauge>,
+    frames_received: Family<OfBroker, Counter>,
+    acks_sent: Family<OfBroker, Counter>,
 }
 
 impl Default for Metrics {
@@ -102,10 +119,8 @@ impl Metrics {
     pub fn new() -> Self {
         let mut it = Self {
             registry: Arc::default(),
-            frames_received: Counter::default(),
             records_accepted: Counter::default(),
             records_committed: Counter::default(),
-            acks_sent: Counter::default(),
             dead_letters: Counter::default(),
             transaction_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             rebuild_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
@@ -115,19 +130,23 @@ impl Metrics {
             frames_dropped: Family::default(),
             transactions: Family::default(),
             unsent: Family::default(),
+            broker_connected: Family::default(),
+            frames_received: Family::default(),
+            acks_sent: Family::default(),
         };
         let mut registry = Registry::with_prefix("ferraris_processor");
-        registry.register("frames_received", "Frames taken from MQTT", it.frames_received.clone());
+        registry.register("frames_received", "Frames taken from MQTT, by broker", it.frames_received.clone());
         registry.register("frames_dropped", "Frames that left nothing in Kafka, or only a dead letter", it.frames_dropped.clone());
         registry.register("records_accepted", "Records that joined a transaction", it.records_accepted.clone());
         registry.register("records_committed", "Records in Kafka", it.records_committed.clone());
-        registry.register("acks_sent", "Acknowledgements handed to a broker", it.acks_sent.clone());
+        registry.register("acks_sent", "Acknowledgements sent, by broker", it.acks_sent.clone());
         registry.register("dead_letters", "Frames kept aside in the dead letters", it.dead_letters.clone());
         registry.register("transactions", "Transactions by how they ended", it.transactions.clone());
-        registry.register("unsent", "Messages given up because a queue was full", it.unsent.clone());
+        registry.register("unsent", "What was given up because its broker or queue took nothing", it.unsent.clone());
         registry.register_with_unit("transaction", "From begin to commit", Unit::Seconds, it.transaction_seconds.clone());
         registry.register_with_unit("rebuild", "From assignment to readiness", Unit::Seconds, it.rebuild_seconds.clone());
         registry.register("partitions_owned", "Partitions that frames are taken for", it.partitions_owned.clone());
+        registry.register("broker_connected", "1 while there is a connection to the broker", it.broker_connected.clone());
         registry.register("brokers_connected", "Connections to MQTT brokers", it.brokers_connected.clone());
         registry.register("streams", "Streams remembered", it.streams.clone());
         it.registry = Arc::new(registry);
@@ -154,9 +173,19 @@ impl Metrics {
         self.transactions.get_or_create(&Outcome { outcome }).get()
     }
 
-    /// Something was given up.
-    pub fn unsent(&self, what: Unsent) {
-        self.unsent.get_or_create(&What { what }).inc();
+    /// So many were given up.
+    pub fn unsent(&self, what: Unsent, count: u64) {
+        self.unsent.get_or_create(&What { what }).inc_by(count);
+    }
+
+    /// What is counted for a broker, beginning at zero. `name` is its address in the configuration, which bounds their number.
+    pub fn of_broker(&self, name: &str) -> BrokerMetrics {
+        let broker = OfBroker { broker: name.to_owned() };
+        BrokerMetrics {
+            connected: self.broker_connected.get_or_create(&broker).clone(),
+            frames_received: self.frames_received.get_or_create(&broker).clone(),
+            acks_sent: self.acks_sent.get_or_create(&broker).clone(),
+        }
     }
 
     /// Everything in the OpenMetrics text format.

@@ -86,7 +86,8 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     let listener = http::bind(address).await.map_err(listen_error)?;
     let http_address = listener.local_addr().map_err(listen_error)?;
     let clients = Clients::new(&config.kafka)?;
-    let (links, receivers) = link::links(&config.mqtt)?;
+    let metrics = Metrics::new();
+    let (links, receivers) = link::links(&config.mqtt, &metrics)?;
     let report = topics::ensure(&clients, &config.topics).await?;
     for topic in report.created {
         tracing::info!(topic, "created");
@@ -103,7 +104,7 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
         routes: Arc::new(Routes::new(config.topics.partitions)),
         links,
         latest,
-        metrics: Metrics::new(),
+        metrics,
         observer,
         partitions: config.topics.partitions,
         limits: limits(&config),
@@ -185,9 +186,16 @@ impl Running {
         self.ending.0.request();
         let ended = self.member.is_finished();
         let member = if ended { Ok(()) } else { self.member.await };
+        let told = self.links.into_iter().enumerate().filter(|(number, link)| {
+            let told = self.shared.links.disconnect(*number);
+            if !told {
+                link.abort();
+            }
+            told
+        });
+        let told: Vec<_> = told.collect();
         let goodbye = async {
-            self.shared.links.disconnect().await;
-            for link in self.links {
+            for (_, link) in told {
                 // An aborted or panicked link has nothing left to send.
                 let _ = link.await;
             }

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use measure::{MeterId, UnixMillis};
 
+use crate::acks::Acks;
 use crate::kafka::Clients;
 use crate::latest::Latest;
 use crate::ledger::{self, LedgerError};
-use crate::link::Links;
+use crate::links::Links;
 use crate::live::Live;
 use crate::metrics::{Dropped, Ended, Metrics, Unsent};
 use crate::observer::{Observer, Phase};
@@ -104,6 +105,7 @@ struct Worker<'a> {
     outbox: Outbox,
     /// By which link the frames of this batch came.
     ways: HashMap<MeterId, usize>,
+    acks: Acks,
     next_commit: Instant,
     streams_counted: i64,
 }
@@ -144,6 +146,7 @@ impl<'a> Worker<'a> {
             live,
             outbox: Outbox::default(),
             ways: HashMap::new(),
+            acks: Acks::default(),
             next_commit: Instant::now(),
             streams_counted: 0,
         };
@@ -162,6 +165,7 @@ impl<'a> Worker<'a> {
                         let Ok(frame) = frames.try_recv() else { break };
                         self.handle(frame);
                     }
+                    self.acknowledge();
                 }
                 Err(flume::RecvTimeoutError::Timeout) => {}
                 Err(flume::RecvTimeoutError::Disconnected) => return self.commit(stop),
@@ -209,7 +213,7 @@ impl<'a> Worker<'a> {
             }
             Outcome::Answer(ack, useless) => {
                 metrics.dropped(dropped(useless));
-                self.shared.links.ack(frame.link, &frame.meter, &ack, metrics);
+                self.acks.add(frame.link, frame.meter, ack);
             }
             Outcome::Silent(useless) => metrics.dropped(dropped(useless)),
             Outcome::Rejected { why, .. } => {
@@ -251,14 +255,20 @@ impl<'a> Worker<'a> {
         }
         for (meter, ack) in self.state.committed() {
             let link = self.ways.get(&meter).copied().unwrap_or_default();
-            shared.links.ack(link, &meter, &ack, &shared.metrics);
+            self.acks.add(link, meter, ack);
         }
         self.ways.clear();
+        self.acknowledge();
         for reading in readings {
             self.live.offer(reading);
         }
         self.count_streams(self.state.streams());
         Ok(())
+    }
+
+    /// Sends the acknowledgements that wait.
+    fn acknowledge(&mut self) {
+        self.shared.links.acknowledge(&mut self.acks, &self.shared.metrics);
     }
 
     /// Publishes what operators may see now.
@@ -268,10 +278,10 @@ impl<'a> Worker<'a> {
         }
         for reading in self.live.take_due(unix_now()) {
             if !self.shared.links.live(&reading) {
-                self.shared.metrics.unsent(Unsent::Live);
+                self.shared.metrics.unsent(Unsent::Live, 1);
             }
             if self.shared.latest.as_ref().is_some_and(|latest| !latest.publish(self.partition, reading)) {
-                self.shared.metrics.unsent(Unsent::Latest);
+                self.shared.metrics.unsent(Unsent::Latest, 1);
             }
         }
     }

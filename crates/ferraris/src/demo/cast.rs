@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use stream_processor::Phase;
-use stream_processor::config::Server;
+use stream_processor::config::{Scheme, Server};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::gate::Gate;
@@ -157,7 +157,7 @@ fn is_port_in_use(error: &anyhow::Error) -> bool {
 fn processor_config(papers: &Papers, stage: &Stage, broker: SocketAddr) -> anyhow::Result<stream_processor::Config> {
     let Pair { certificate, key } = papers.of(papers::PROCESSOR);
     let mut config = stream_processor::Config::parse("", "the demo's configuration", [])?;
-    config.mqtt.servers = vec![Server { tls: true, host: broker.ip().to_string(), port: broker.port() }];
+    config.mqtt.servers = vec![Server { scheme: Scheme::Gate, host: broker.ip().to_string(), port: broker.port() }];
     config.mqtt.client_id = papers::PROCESSOR.to_owned();
     (config.mqtt.ca_file, config.mqtt.certificate_file, config.mqtt.key_file) = (papers.ca(), certificate, key);
     let address = stage.address();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use measure::{ClockQuality, Event, EventKind, MeterId, Reading, Record, StreamId, UnixMillis, Volts};
 use rumqttc::{AsyncClient, Event as Mqtt, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
-use stream_processor::config::{Config, Server};
+use stream_processor::config::{Config, Scheme, Server};
 use stream_processor::{Nobody, Observer, Running, start};
 use testkit::kafka::{Row, read_topic};
 use testkit::{Credentials, Identity, KafkaHandle, Mosquitto, await_until};
@@ -53,7 +53,7 @@ impl World {
         let credentials = &mut self.credentials;
         let identity = self.identities.entry(name.to_owned()).or_insert_with(|| credentials.client(name, pki::Role::Service).unwrap());
         let mut config = Config::parse("", "test", []).unwrap();
-        config.mqtt.servers = vec![Server { tls: true, host: "localhost".into(), port: self.mosquitto.port() }];
+        config.mqtt.servers = vec![Server { scheme: Scheme::Mqtts, host: "localhost".into(), port: self.mosquitto.port() }];
         config.mqtt.client_id = name.to_owned();
         (config.mqtt.ca_file, config.mqtt.certificate_file, config.mqtt.key_file) =
             (identity.ca.clone(), identity.certificate.clone(), identity.key.clone());

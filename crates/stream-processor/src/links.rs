@@ -1,0 +1,67 @@
+//! The sending side of all connections to brokers. Nothing waits for a broker that is not there: what cannot be sent now is given up and
+//! counted, because a late acknowledgement is worth nothing (its meter asks again) and a late value has a successor.
+
+use contracts::{LiveValue, ReadingRecord};
+use rumqttc::{AsyncClient, QoS};
+use tokio::sync::watch;
+use wire::topic::Topic;
+
+use crate::acks::{Acks, Message};
+use crate::metrics::{BrokerMetrics, Metrics, Unsent};
+
+/// The sending side of one connection.
+#[derive(Clone)]
+pub struct Sender {
+    /// Hands requests to the connection.
+    pub client: AsyncClient,
+    /// Whether it leads to a gate of ours.
+    pub is_gate: bool,
+    /// Counts connections; 0 while there is none.
+    pub connection: watch::Receiver<u64>,
+    /// What is counted for this broker.
+    pub metrics: BrokerMetrics,
+}
+
+/// The sending side of all links.
+#[derive(Clone)]
+pub struct Links(Vec<Sender>);
+
+impl Links {
+    /// In the order of their numbers.
+    pub const fn new(links: Vec<Sender>) -> Self {
+        Self(links)
+    }
+
+    /// Sends acknowledgements, each by the link that its frame came by.
+    pub fn acknowledge(&self, acks: &mut Acks, metrics: &Metrics) {
+        let is_gate = |link: usize| self.0.get(link).is_some_and(|it| it.is_gate);
+        acks.drain(is_gate, |Message { link, topic, payload, acks }| {
+            match self.0.get(link).filter(|it| it.publish(&topic, false, payload)) {
+                Some(link) => drop(link.metrics.acks_sent.inc_by(acks)),
+                None => metrics.unsent(Unsent::Ack, acks),
+            }
+        });
+    }
+
+    /// Publishes a live value on every broker; false if one of them did not take it.
+    pub fn live(&self, reading: &ReadingRecord) -> bool {
+        let Ok(value) = serde_json::to_vec(&LiveValue::from(reading)) else { return false };
+        let topic = Topic::Live { meter: reading.meter.clone() };
+        self.0.iter().filter(|link| !link.publish(&topic, true, value.clone())).count() == 0
+    }
+
+    /// Says goodbye to a broker, after everything that was sent before; false if it is not there or takes nothing.
+    pub fn disconnect(&self, link: usize) -> bool {
+        self.0.get(link).is_some_and(|it| it.is_connected() && it.client.try_disconnect().is_ok())
+    }
+}
+
+impl Sender {
+    fn is_connected(&self) -> bool {
+        *self.connection.borrow() > 0
+    }
+
+    fn publish(&self, topic: &Topic, retain: bool, payload: Vec<u8>) -> bool {
+        self.is_connected() && self.client.try_publish(topic.to_string(), QoS::AtMostOnce, retain, payload).is_ok()
+    }
+}
