@@ -45,6 +45,13 @@ impl Child {
         Self::start("processor", command)
     }
 
+    /// A gate that tells where it listens.
+    pub fn gate(program: &str, config: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.arg(config);
+        Self::start("gate", command)
+    }
+
     /// An agent that measures by itself and tells what its journal accepts.
     pub fn agent(program: &str, config: &Path, meters: &[Meter]) -> anyhow::Result<Self> {
         let mut command = Command::new(program);

@@ -66,6 +66,12 @@ impl Home {
         await_until(&format!("{rows} rows wait in the journal"), PATIENCE, async || Ok((self.waiting() >= rows).then_some(()))).await
     }
 
+    /// Waits until the journal has accepted so many records more.
+    pub async fn await_measured(&self, books: &Books, more: u64) -> anyhow::Result<()> {
+        let enough = books.total().saturating_add(more);
+        await_until(&format!("{more} more records"), PATIENCE, async || Ok((books.total() >= enough).then_some(()))).await
+    }
+
     /// The meters measure no more; what is journalled still travels.
     pub fn stop_measuring(&mut self) {
         self.samplers.drain(..).for_each(|sampler| sampler.abort());

@@ -3,12 +3,14 @@
 
 pub mod books;
 pub mod child;
+pub mod gates;
 pub mod home;
 pub mod meter;
 pub mod stage;
 
 pub use books::Books;
 pub use child::{Child, Halt};
+pub use gates::Gates;
 pub use home::Home;
 pub use meter::RawMeter;
 pub use stage::Stage;

@@ -1,5 +1,6 @@
 //! A client that speaks MQTT without a brain: for what an honest meter would never send, and for operators.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,11 @@ impl RawMeter {
 
     /// Opens a connection with these credentials under this client id; nothing has been said yet.
     pub fn open(stage: &Stage, identity: &Identity, client_id: &str) -> anyhow::Result<Self> {
-        let mqtt = stage.mqtt();
+        Self::open_at(stage.mqtt(), identity, client_id)
+    }
+
+    /// The same at a broker of one's choice.
+    pub fn open_at(mqtt: SocketAddr, identity: &Identity, client_id: &str) -> anyhow::Result<Self> {
         let mut options = MqttOptions::new(client_id, mqtt.ip().to_string(), mqtt.port());
         options.set_transport(Transport::Tls(TlsConfiguration::Rustls(Arc::new(tls(identity)?))));
         options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(64 * 1024, 64 * 1024);

@@ -20,7 +20,10 @@ pub struct Stage {
     prefix: String,
     broker: Option<broker::Running>,
     broker_config: Option<broker::Config>,
+    /// Where agents connect.
     mqtt: SocketAddr,
+    /// Where processors do.
+    servers: Vec<String>,
     dir: TempDir,
 }
 
@@ -42,7 +45,7 @@ impl Stage {
         let running = broker::start(config.clone()).await?;
         // It comes back where it was.
         config.listen.mqtts = running.mqtts_addr();
-        stage.mqtt = running.mqtts_addr();
+        stage.set_gates(running.mqtts_addr(), [running.mqtts_addr()]);
         (stage.broker, stage.broker_config) = (Some(running), Some(config));
         Ok(stage)
     }
@@ -53,7 +56,19 @@ impl Stage {
         let identity = stage.credentials.server("broker")?;
         let mosquitto = Mosquitto::start(&stage.credentials, &identity).await?;
         stage.mqtt = (Ipv4Addr::LOCALHOST, mosquitto.port()).into();
+        stage.servers = vec![format!("mqtts://{}", stage.mqtt)];
         Ok((stage, mosquitto))
+    }
+
+    /// No broker yet: [`Self::set_gates`] says where they are.
+    pub async fn without_a_broker() -> anyhow::Result<Self> {
+        Self::without_broker(KafkaHandle::shared().await?.bootstrap()).await
+    }
+
+    /// Agents connect to `mqtt`, processors to each of the gates.
+    pub fn set_gates(&mut self, mqtt: SocketAddr, gates: impl IntoIterator<Item = SocketAddr>) {
+        self.mqtt = mqtt;
+        self.servers = gates.into_iter().map(|gate| format!("gate://{gate}")).collect();
     }
 
     async fn without_broker(bootstrap: &str) -> anyhow::Result<Self> {
@@ -64,6 +79,7 @@ impl Stage {
             broker: None,
             broker_config: None,
             mqtt: (Ipv4Addr::LOCALHOST, 0).into(),
+            servers: Vec::new(),
             dir: tempfile::Builder::new().prefix("ferraris-promise-").tempdir()?,
         })
     }
@@ -125,16 +141,32 @@ impl Stage {
         let Identity { ca, certificate, key } = self.client(name, Role::Service)?;
         let path = self.dir().join(format!("{name}.toml"));
         let text = format!(
-            "[mqtt]\nservers = ['mqtts://{}']\nclient_id = '{name}'\nca_file = '{}'\ncertificate_file = '{}'\nkey_file = '{}'\n\
+            "[mqtt]\nservers = {:?}\nclient_id = '{name}'\nca_file = '{}'\ncertificate_file = '{}'\nkey_file = '{}'\n\
              reconnect_max_ms = 1000\n\
              [kafka]\nbootstrap_servers = '{}'\ntopic_prefix = '{}'\nsession_timeout_ms = 6000\n\
              [http]\nlisten = '127.0.0.1:0'\n",
-            self.mqtt,
+            self.servers,
             ca.display(),
             certificate.display(),
             key.display(),
             self.bootstrap,
             self.prefix,
+        );
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// A configuration file for a gate of this name.
+    pub fn gate_config(&mut self, name: &str, mqtts: SocketAddr, admin: SocketAddr) -> anyhow::Result<PathBuf> {
+        let Identity { ca, certificate, key } = self.credentials.server(name)?;
+        let path = self.dir().join(format!("{name}.toml"));
+        let text = format!(
+            "[listen]\nmqtts = '{mqtts}'\nadmin = '{admin}'\n\
+             [tls]\nca_file = '{}'\ncertificate_file = '{}'\nkey_file = '{}'\ncrl_file = '{}'\n",
+            ca.display(),
+            certificate.display(),
+            key.display(),
+            self.credentials.revocation_list().display(),
         );
         std::fs::write(&path, text)?;
         Ok(path)

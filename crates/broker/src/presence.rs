@@ -40,6 +40,11 @@ pub enum Presence {
 }
 
 impl State {
+    /// From JSON.
+    pub(crate) fn decode(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
     /// As JSON.
     pub(crate) fn encode(&self) -> Bytes {
         // A struct of texts and numbers always has a JSON form.

@@ -209,8 +209,10 @@ reasons! {
         SlowReader = "slow_reader",
         /// No place for another meter's live value.
         LiveFull = "live_full",
-        /// No place for another meter's presence.
+        /// No place for another meter's presence, here or at another gate.
         StateFull = "state_full",
+        /// What a service passes on of another gate's `state/` can't be read.
+        StateForm = "state_form",
         /// Presence that the router did not take.
         StateRouterBusy = "state_router_busy",
     }

@@ -1,8 +1,8 @@
 //! The connections to the MQTT brokers: frames in. What goes out is in [`links`](crate::links).
 //!
 //! Each broker has a connection and a task of its own, so that none waits for another that is slow or away. What MQTT itself acknowledges means nothing here: a frame that is lost between broker and worker comes again, because only the commit
-//! answers it. So sessions are clean, and publishing is QoS 0. A link subscribes to the shards of the partitions that take frames, and to
-//! nothing else.
+//! answers it. So sessions are clean, and publishing is QoS 0. A link subscribes to the shards of the partitions that take frames. With
+//! several gates it also hears `state/` of each, and passes it on to the others: a meter that moved has its older session closed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use rumqttc::{
 };
 use tokio::sync::watch;
 use wire::frame::FRAME_LEN_MAX;
-use wire::topic::{Shard, Topic, up_filter};
+use wire::topic::{STATE_ALL, Shard, Topic, up_filter};
 
 use crate::config::{Mqtt, Scheme, Server};
 use crate::links::{Links, Sender};
@@ -75,15 +75,16 @@ impl Link {
     }
 
     /// Keeps the connection up and hands frames to `routes` until the link is disconnected on purpose or the task is aborted.
-    pub async fn run(mut self, routes: Arc<Routes>, metrics: Metrics) {
-        let subscriber = subscribe(self.client.clone(), Arc::clone(&routes), self.connection.subscribe());
+    pub async fn run(mut self, routes: Arc<Routes>, links: Links, metrics: Metrics) {
+        let arrivals = (self.server.scheme == Scheme::Gate && links.has_several_gates()).then(|| links.arrivals());
+        let subscriber = subscribe(self.client.clone(), Arc::clone(&routes), self.connection.subscribe(), arrivals);
         tokio::select! {
             () = subscriber => {}
-            () = self.receive(&routes, &metrics) => {}
+            () = self.receive(&routes, &links, &metrics) => {}
         }
     }
 
-    async fn receive(&mut self, routes: &Routes, metrics: &Metrics) {
+    async fn receive(&mut self, routes: &Routes, links: &Links, metrics: &Metrics) {
         let mut connections = 0_u64;
         let mut blocked = BTreeSet::new();
         loop {
@@ -94,6 +95,14 @@ impl Link {
                     self.counted.connected.set(1);
                     connections = connections.saturating_add(1);
                     self.connection.send_replace(connections);
+                    links.arrived();
+                    continue;
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) if publish.topic.starts_with("state/") => {
+                    match publish.topic.parse() {
+                        Ok(topic) => links.pass_on(self.number, &topic, &publish.payload, metrics),
+                        Err(_) => metrics.dropped(Dropped::BadTopic),
+                    }
                     continue;
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
@@ -163,10 +172,16 @@ async fn route(link: usize, publish: &Publish, routes: &Routes, blocked: &mut BT
     }
 }
 
-/// Keeps the subscriptions of each connection equal to the shards of the partitions that take frames.
-async fn subscribe(client: AsyncClient, routes: Arc<Routes>, mut connection: watch::Receiver<u64>) {
+/// Keeps the subscriptions of each connection equal to the shards of the partitions that take frames. With `arrivals` it asks for all
+/// `state/` as well, and again whenever a gate arrives, because that one has not heard what there is.
+async fn subscribe(
+    client: AsyncClient,
+    routes: Arc<Routes>,
+    mut connection: watch::Receiver<u64>,
+    mut arrivals: Option<watch::Receiver<u64>>,
+) {
     let mut owned = routes.owned();
-    let (mut subscribed, mut of_connection) = (BTreeSet::new(), 0);
+    let (mut subscribed, mut of_connection, mut told) = (BTreeSet::new(), 0, 0);
     loop {
         let current = *connection.borrow_and_update();
         if current != of_connection {
@@ -177,13 +192,25 @@ async fn subscribe(client: AsyncClient, routes: Arc<Routes>, mut connection: wat
         if current > 0 && change(&client, &subscribed, &wanted).await.is_ok() {
             subscribed = wanted;
         }
+        let arrived = arrivals.as_mut().map_or(0, |arrivals| *arrivals.borrow_and_update());
+        if current > 0 && arrived != told && client.subscribe(STATE_ALL, QoS::AtMostOnce).await.is_ok() {
+            told = arrived;
+        }
         let changed = tokio::select! {
             changed = owned.changed() => changed,
             changed = connection.changed() => changed,
+            changed = next(&mut arrivals) => changed,
         };
         if changed.is_err() {
             return;
         }
+    }
+}
+
+async fn next(arrivals: &mut Option<watch::Receiver<u64>>) -> Result<(), watch::error::RecvError> {
+    match arrivals {
+        Some(arrivals) => arrivals.changed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -24,19 +24,23 @@ pub struct Sender {
 
 /// The sending side of all links.
 #[derive(Clone)]
-pub struct Links(Vec<Sender>);
+pub struct Links {
+    links: Vec<Sender>,
+    /// Counts connections of all gates.
+    arrivals: watch::Sender<u64>,
+}
 
 impl Links {
     /// In the order of their numbers.
-    pub const fn new(links: Vec<Sender>) -> Self {
-        Self(links)
+    pub fn new(links: Vec<Sender>) -> Self {
+        Self { links, arrivals: watch::Sender::default() }
     }
 
     /// Sends acknowledgements, each by the link that its frame came by.
     pub fn acknowledge(&self, acks: &mut Acks, metrics: &Metrics) {
-        let is_gate = |link: usize| self.0.get(link).is_some_and(|it| it.is_gate);
+        let is_gate = |link: usize| self.links.get(link).is_some_and(|it| it.is_gate);
         acks.drain(is_gate, |Message { link, topic, payload, acks }| {
-            match self.0.get(link).filter(|it| it.publish(&topic, false, payload)) {
+            match self.links.get(link).filter(|it| it.publish(&topic, false, payload)) {
                 Some(link) => drop(link.metrics.acks_sent.inc_by(acks)),
                 None => metrics.unsent(Unsent::Ack, acks),
             }
@@ -47,12 +51,37 @@ impl Links {
     pub fn live(&self, reading: &ReadingRecord) -> bool {
         let Ok(value) = serde_json::to_vec(&LiveValue::from(reading)) else { return false };
         let topic = Topic::Live { meter: reading.meter.clone() };
-        self.0.iter().filter(|link| !link.publish(&topic, true, value.clone())).count() == 0
+        self.links.iter().filter(|link| !link.publish(&topic, true, value.clone())).count() == 0
+    }
+
+    /// Passes on to the other gates what one of them says of a meter's session, so that an older one ends there. A word that is lost
+    /// leaves the older session to its keep-alive.
+    pub fn pass_on(&self, from: usize, topic: &Topic, state: &[u8], metrics: &Metrics) {
+        for (_, link) in self.links.iter().enumerate().filter(|(number, link)| *number != from && link.is_gate) {
+            if !link.publish(topic, false, state.to_vec()) {
+                metrics.unsent(Unsent::State, 1);
+            }
+        }
+    }
+
+    /// Whether there is more than one gate, so that there is something to be passed on.
+    pub fn has_several_gates(&self) -> bool {
+        self.links.iter().filter(|link| link.is_gate).count() > 1
+    }
+
+    /// A connection to a gate was made: it has not heard what the others said until now.
+    pub fn arrived(&self) {
+        self.arrivals.send_modify(|arrivals| *arrivals = arrivals.saturating_add(1));
+    }
+
+    /// Connections to gates made so far.
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.arrivals.subscribe()
     }
 
     /// Says goodbye to a broker, after everything that was sent before; false if it is not there or takes nothing.
     pub fn disconnect(&self, link: usize) -> bool {
-        self.0.get(link).is_some_and(|it| it.is_connected() && it.client.try_disconnect().is_ok())
+        self.links.get(link).is_some_and(|it| it.is_connected() && it.client.try_disconnect().is_ok())
     }
 }
 

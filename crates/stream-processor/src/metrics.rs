@@ -54,6 +54,8 @@ pub enum Unsent {
     Live,
     /// A record of `meter.latest.v1`; the next one follows.
     Latest,
+    /// What one gate says of a meter's session, to another; the keep-alive ends an older one there.
+    State,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

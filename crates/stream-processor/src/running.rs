@@ -113,7 +113,8 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
         live_interval_ms: config.live.enabled.then_some(config.live.interval_ms),
         abandoned: AtomicBool::new(false),
     });
-    let receivers = receivers.into_iter().map(|link| tokio::spawn(link.run(Arc::clone(&shared.routes), shared.metrics.clone())));
+    let receivers =
+        receivers.into_iter().map(|link| tokio::spawn(link.run(Arc::clone(&shared.routes), shared.links.clone(), shared.metrics.clone())));
     let links = receivers.collect();
     let ending = Arc::new(Ending::default());
     let revoke_timeout = Duration::from_millis(config.commit.revoke_timeout_ms);

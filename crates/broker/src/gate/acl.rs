@@ -3,12 +3,13 @@
 //! | | publishes | subscribes |
 //! |---|---|---|
 //! | meter | its own `f1/{shard}/{meter}/up` | its own `…/dn` and `…/cmd` |
-//! | service | `f1/{shard}/{meter}/dn`, `…/cmd`, `f1/{shard}/acks`, `live/{meter}` (which may be retained), `alert/{severity}/{subject}` | `f1/{shard or +}/{meter or +}/up`, `state/{meter, + or #}` |
+//! | service | `f1/{shard}/{meter}/dn`, `…/cmd`, `f1/{shard}/acks`, `state/{meter}` (of another gate), `live/{meter}` (which may be retained), `alert/{severity}/{subject}` | `f1/{shard or +}/{meter or +}/up`, `state/{meter, + or #}` |
 //! | operator | nothing | `state/…`, `live/…`, `alert/…` with their wildcards |
 //!
 //! | canary | the echo topic | the echo topic |
 //!
-//! Whatever isn't in the table is refused. Nobody publishes `state/…`: the gate does.
+//! Whatever isn't in the table is refused. What is heard on `state/…` the gate says itself: what a service
+//! publishes there is for the gate only.
 
 use std::str::FromStr;
 
@@ -33,6 +34,8 @@ pub enum Destination {
     Command,
     /// To meters of this shard: acknowledgements, together.
     Acks(Shard),
+    /// What another gate says of a meter's session.
+    State(MeterId),
     /// A meter's last reading.
     Live(MeterId),
     /// An alert.
@@ -111,6 +114,7 @@ pub fn publish(role: Role, name: &MeterId, topic: &str, retain: bool) -> Result<
         (Role::Service, None) => match topic.parse() {
             Ok(Topic::Live { meter }) => Destination::Live(meter),
             Ok(Topic::Alert { .. }) => Destination::Alert,
+            Ok(Topic::State { meter }) => Destination::State(meter),
             Ok(Topic::Acks { shard }) => Destination::Acks(shard),
             Ok(_) => return Err(Refused::Role),
             Err(_) => return Err(Refused::Unknown),
@@ -275,7 +279,8 @@ mod tests {
         assert_eq!(service("alert/critical/f7", false), Ok(Destination::Alert));
         assert_eq!(service("alert/critical/f7", true), Err(Refused::Retain));
         assert_eq!(service(&topic("m12", "up"), false), Err(Refused::Role));
-        assert_eq!(service("state/m12", true), Err(Refused::Role));
+        assert_eq!(service("state/m12", false), Ok(Destination::State(id("m12"))));
+        assert_eq!(service("state/m12", true), Err(Refused::Retain));
         assert_eq!(service("other/m12", false), Err(Refused::Unknown));
         for topic in [&topic("m12", "dn"), "f1/07/acks", "live/m12", "alert/info/x", "state/x"] {
             assert_eq!(publish(Role::Operator, &me, topic, false), Err(Refused::Role), "{topic}");

@@ -8,6 +8,7 @@
 pub mod acl;
 mod client;
 pub(crate) mod dispatch;
+mod elsewhere;
 mod hearing;
 pub mod identity;
 pub(crate) mod inbox;
@@ -24,7 +25,7 @@ mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use measure::{MeterId, UnixMillis};
 use tokio::sync::Semaphore;
@@ -39,7 +40,9 @@ use crate::presence::{LastValues, Presence, State};
 use crate::reason::Reason;
 use crate::revocation::Credentials;
 use crate::router::{Feed, Parcel, Router, Taken};
+use crate::sync::lock;
 use crate::vitals::canary::Papers;
+use elsewhere::Elsewhere;
 use identity::Identity;
 use inbox::Pool;
 use places::Places;
@@ -57,6 +60,7 @@ pub(crate) struct Gate {
     /// Memory for what waits for meters.
     pool: Arc<Pool>,
     pub(crate) values: LastValues,
+    elsewhere: Elsewhere,
     pub(crate) flow: Arc<Flow>,
     pub(crate) metrics: Arc<Metrics>,
     /// Number of the next connection, whichever listener takes it.
@@ -79,6 +83,7 @@ impl Gate {
             table: Table::default(),
             pool: Pool::new(limits.down_bytes),
             values: LastValues::new(limits.retained, limits.retained_bytes),
+            elsewhere: Elsewhere::new(limits.retained),
             flow: Arc::new(Flow::new(limits.shard_lag)),
             metrics,
             connection_numbers: AtomicU64::new(1),
@@ -100,6 +105,20 @@ impl Gate {
             tracing::warn!(role, "an identity's sessions replace each other more than {most} times a minute: a meter's state/ says which");
         }
         tracing::debug!(name = identity.name.as_str(), "contested");
+    }
+
+    /// A service passes on what another gate says of a meter: if the session here is older than the one there, it ends.
+    fn moved(&self, meter: &MeterId, value: &[u8]) {
+        let Some(State { since_ms, .. }) = State::decode(value).filter(|state| state.meter == *meter) else {
+            return self.metrics.dropped(Reason::StateForm, 1);
+        };
+        if self.elsewhere.heard(meter, since_ms).is_err() {
+            self.metrics.dropped(Reason::StateFull, 1);
+        }
+        if let Some((identity, standing)) = self.table.cut_older(meter, since_ms) {
+            let takeover = lock(&standing).take_over(&self.allowances, Instant::now());
+            self.taken_over(&identity, takeover);
+        }
     }
 
     /// Tells everyone who asked that a meter came or went. `since` is the start of its session.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use measure::MeterId;
+use measure::{MeterId, UnixMillis};
 
 use super::identity::{Identity, Role};
 use super::inbox::{Cut, Inbox};
@@ -37,6 +37,7 @@ struct Session {
     id: SessionId,
     identity: Identity,
     inbox: Arc<Inbox>,
+    since: UnixMillis,
 }
 
 /// Tells sessions of one identity apart: the number of their connection, in the order in which the listener took them.
@@ -57,13 +58,13 @@ impl Table {
     /// Begins a session. An older one of the same identity is cut; a newer one stays.
     ///
     /// Handshakes overtake each other: a connection that its client gave up long ago may come here after the one that replaced it.
-    pub(crate) fn enter(&self, identity: &Identity, id: SessionId, inbox: Arc<Inbox>, now: Instant) -> Entered {
+    pub(crate) fn enter(&self, identity: &Identity, id: SessionId, inbox: Arc<Inbox>, since: UnixMillis, now: Instant) -> Entered {
         let mut content = lock(&self.0);
         let entry = content.entry(identity, now);
         if entry.session.as_ref().is_some_and(|there| there.id > id) {
             return Entered::TooLate;
         }
-        let older = entry.session.replace(Session { id, identity: identity.clone(), inbox });
+        let older = entry.session.replace(Session { id, identity: identity.clone(), inbox, since });
         drop(content);
         let Some(older) = older else { return Entered::Alone };
         older.inbox.cut(Cut::TakenOver);
@@ -105,6 +106,15 @@ impl Table {
         let content = lock(&self.0);
         let sessions = content.entries.values().filter_map(|entry| entry.session.as_ref());
         sessions.filter(|session| select(&session.identity)).inspect(|session| session.inbox.cut(why)).count()
+    }
+
+    /// Ends a meter's session if it began before `since`; whose it was, and how that one stands with the limits.
+    pub(crate) fn cut_older(&self, meter: &MeterId, since: UnixMillis) -> Option<(Identity, Arc<Mutex<Standing>>)> {
+        let content = lock(&self.0);
+        let entry = content.entries.get(&(Role::Meter, meter.clone()))?;
+        let session = entry.session.as_ref().filter(|session| session.since < since)?;
+        session.inbox.cut(Cut::TakenOver);
+        Some((session.identity.clone(), entry.standing.clone()))
     }
 
     /// Counts a connection of an identity, unless it has `max` already. To be given back with [`Table::disconnected`].

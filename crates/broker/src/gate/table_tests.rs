@@ -25,12 +25,12 @@ async fn the_newer_session_stays() {
     let (table, now) = (Table::default(), Instant::now());
     let (old, new, other) = (inbox(), inbox(), inbox());
     let meter = identity(Role::Meter, 1);
-    assert_eq!(table.enter(&meter, 1, old.clone(), now), Entered::Alone);
-    assert_eq!(table.enter(&identity(Role::Operator, 2), 2, other.clone(), now), Entered::Alone);
-    assert_eq!(table.enter(&meter, 4, new.clone(), now), Entered::Replaced);
+    assert_eq!(table.enter(&meter, 1, old.clone(), UnixMillis(0), now), Entered::Alone);
+    assert_eq!(table.enter(&identity(Role::Operator, 2), 2, other.clone(), UnixMillis(0), now), Entered::Alone);
+    assert_eq!(table.enter(&meter, 4, new.clone(), UnixMillis(0), now), Entered::Replaced);
     assert_eq!(old.next().await.err(), Some(Cut::TakenOver));
     assert!(!table.leave(&meter, 1), "the old one must not take the new one's place away");
-    assert_eq!(table.enter(&meter, 3, inbox(), now), Entered::TooLate, "one that was overtaken must not either");
+    assert_eq!(table.enter(&meter, 3, inbox(), UnixMillis(0), now), Entered::TooLate, "one that was overtaken must not either");
     assert!(Arc::ptr_eq(&table.meter(&meter.name).unwrap(), &new));
     assert_eq!(table.cut(Cut::Revoked, |identity| *identity.certificate.serial == [2]), 1);
     assert_eq!(other.next().await.err(), Some(Cut::Revoked));

@@ -144,7 +144,10 @@ fn take(clients: &mut [Client; 3], who: usize, packet: Packet<'_>) {
             match (role, &destination) {
                 (Role::Meter, Destination::Up) => assert!(topic == address(name, "up") && !retain),
                 (Role::Service, Destination::Live(_)) => {}
-                (Role::Service, Destination::Down | Destination::Acks(_) | Destination::Command | Destination::Alert) => assert!(!retain),
+                (
+                    Role::Service,
+                    Destination::Down | Destination::Acks(_) | Destination::State(_) | Destination::Command | Destination::Alert,
+                ) => assert!(!retain),
                 _ => panic!("{name} may not say {destination:?}"),
             }
             route(clients, topic, payload);

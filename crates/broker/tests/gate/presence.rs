@@ -1,9 +1,10 @@
 //! Who is online, and last values for whoever asks later.
 
 use broker::{Presence, State};
+use measure::UnixMillis;
 use pki::Role;
 
-use crate::support::{Client, House, command, down, eventually, up};
+use crate::support::{Client, House, Raw, command, down, eventually, up};
 
 async fn state(client: &mut Client) -> (State, bool) {
     let (topic, payload, old) = client.message().await;
@@ -149,4 +150,50 @@ async fn each_role_hears_its_own_topics_only() {
             state(&mut operator).await;
         }
     }
+}
+
+/// Passes on to this gate what another one says of a meter.
+async fn pass_on(service: &mut Client, state: &State) {
+    let payload = serde_json::to_vec(state).unwrap();
+    service.publish(&format!("state/{}", state.meter), &payload, Some(1), false).await;
+    assert_eq!(service.next().await, Raw::new(0x40, &[0, 1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_session_at_another_gate_ends_the_one_here() {
+    let house = House::new().await;
+    let mut service = house.connected("p1", Role::Service).await;
+    let mut operator = house.connected("anna", Role::Operator).await;
+    assert_eq!(operator.subscribe(1, &[("state/#", 0)]).await, [0]);
+    let mut meter = house.meter("m1").await;
+    let (here, _) = state(&mut operator).await;
+    let there = |since: i64| State { since_ms: UnixMillis(since), at_ms: UnixMillis(since), ..here.clone() };
+
+    // One that is older, and one that can't be told from ours: nothing happens.
+    pass_on(&mut service, &there(here.since_ms.0 - 1)).await;
+    pass_on(&mut service, &there(here.since_ms.0)).await;
+    meter.is_quiet().await;
+    pass_on(&mut service, &there(here.since_ms.0 + 1)).await;
+    meter.is_closed().await;
+    let (offline, _) = state(&mut operator).await;
+    assert_eq!((offline.state, offline.why.as_str(), offline.since_ms), (Presence::Offline, "taken_over", here.since_ms));
+    assert_eq!(house.count("takeovers_total", ""), 1);
+
+    // The other gate's clock is an hour ahead of ours. The meter comes here all the same, and its session is the newer one.
+    let ahead = there(here.since_ms.0 + 3_600_000);
+    pass_on(&mut service, &ahead).await;
+    let mut back = house.meter("m1").await;
+    let (online, _) = state(&mut operator).await;
+    assert_eq!((online.state, online.since_ms), (Presence::Online, ahead.since_ms.saturating_add(1)));
+    pass_on(&mut service, &ahead).await;
+    back.is_quiet().await;
+
+    // Operators here are told of sessions here only; what can't be read is counted.
+    operator.is_quiet().await;
+    for payload in [&b""[..], b"{}", &serde_json::to_vec(&State { meter: "m2".parse().unwrap(), ..ahead }).unwrap()] {
+        service.publish("state/m1", payload, Some(1), false).await;
+        assert_eq!(service.next().await, Raw::new(0x40, &[0, 1]));
+    }
+    assert_eq!(house.count("dropped_total", "reason=\"state_form\""), 3);
+    back.is_quiet().await;
 }

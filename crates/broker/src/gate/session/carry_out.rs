@@ -80,6 +80,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                         dispatch::acks(&self.gate, *shard, payload);
                         return Ok(());
                     }
+                    Destination::State(meter) => {
+                        self.gate.moved(meter, payload);
+                        return Ok(());
+                    }
                     Destination::Live(_) => Some(Feed::Live),
                     Destination::Alert => Some(Feed::Alert),
                     Destination::Up | Destination::Down | Destination::Command | Destination::Echo => None,

@@ -35,7 +35,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let idle_max = keep_alive.saturating_add(keep_alive.checked_div(2).unwrap_or_default());
         self.last_packet = Instant::now();
         let moment = self.last_packet.into_std();
-        let contested = match gate.table.enter(&identity, self.id, self.inbox.clone(), moment) {
+        let since = gate.elsewhere.begin(&identity.name, now());
+        let contested = match gate.table.enter(&identity, self.id, self.inbox.clone(), since, moment) {
             Entered::TooLate => return Err(End::Cut(Cut::TakenOver)),
             Entered::Alone => false,
             // It renews its session itself.
@@ -55,11 +56,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if !verified_by.is_some_and(|material| Arc::ptr_eq(&material, &current)) && !current.issued(&identity) {
             self.inbox.cut(Cut::Withdrawn);
         }
+        // Told of between the choice of its start and the table.
+        if identity.role == Role::Meter && gate.elsewhere.is_later(&identity.name, since) {
+            self.inbox.cut(Cut::TakenOver);
+        }
         if gate.stop.is_cancelled() {
             self.inbox.cut(Cut::Shutdown);
         }
         let first = later(self.last_packet, idle_max).min(expires);
-        Ok(Open { id: self.id, identity, since: now(), contested, standing, side, idle_max, expires, timer: Box::pin(sleep_until(first)) })
+        Ok(Open { id: self.id, identity, since, contested, standing, side, idle_max, expires, timer: Box::pin(sleep_until(first)) })
     }
 
     /// Two that hold the same certificate, or one on a bad link, replace each other without end: each newcomer of such an identity
