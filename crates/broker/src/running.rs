@@ -57,7 +57,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 
     let metrics = Arc::new(Metrics::new());
     let limits = Limits { shard_lag: config.shard_lag(), ..config.limits };
-    let gate = Arc::new(Gate::new(limits, credentials, canary, router, metrics.clone()));
+    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    let gate = Arc::new(Gate::new(limits, credentials, canary, router, metrics.clone(), threads));
     gate.expiries(&gate.credentials.current());
     let (health_tx, health) = watch::channel(Health::Well);
     let (tasks, stop) = (&gate.tasks, &gate.stop);

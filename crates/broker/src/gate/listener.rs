@@ -103,7 +103,7 @@ async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _hands
     let acceptor = TlsAcceptor::from(material.server.clone());
     let result = tokio::select! {
         () = gate.stop.cancelled() => return None,
-        result = tokio::time::timeout(millis(gate.limits.handshake_ms), acceptor.accept(socket)) => result,
+        result = tokio::time::timeout(millis(gate.limits.handshake_ms), gate.turns.take(acceptor.accept(socket))) => result,
     };
     match result {
         Ok(Ok(stream)) => return Some(Box::new(stream)),

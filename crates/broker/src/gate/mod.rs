@@ -21,6 +21,7 @@ mod session;
 mod stream;
 pub(crate) mod table;
 pub(crate) mod tls;
+mod turns;
 mod websocket;
 
 use std::sync::Arc;
@@ -48,6 +49,7 @@ use inbox::Pool;
 use places::Places;
 use rate::{Allowances, Takeover};
 use table::Table;
+use turns::Turns;
 
 /// What all sessions share.
 pub(crate) struct Gate {
@@ -68,13 +70,22 @@ pub(crate) struct Gate {
     /// Places for connections and for handshakes.
     connections: Arc<Semaphore>,
     handshakes: Arc<Places>,
+    /// Whose handshake goes on.
+    turns: Turns,
     /// Stops everything; and everything that must have stopped.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
 
 impl Gate {
-    pub(crate) fn new(limits: Limits, credentials: Credentials, canary: Papers, router: Router, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        credentials: Credentials,
+        canary: Papers,
+        router: Router,
+        metrics: Arc<Metrics>,
+        threads: usize,
+    ) -> Self {
         Self {
             allowances: Allowances::new(&limits),
             credentials,
@@ -89,6 +100,7 @@ impl Gate {
             connection_numbers: AtomicU64::new(1),
             connections: Arc::new(Semaphore::new(limits.connections)),
             handshakes: Places::new(limits.handshakes, limits.handshakes_per_address),
+            turns: Turns::new(threads),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits,
