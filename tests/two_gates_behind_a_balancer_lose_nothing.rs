@@ -51,7 +51,7 @@ async fn two_gates_behind_a_balancer_lose_nothing() -> anyhow::Result<()> {
 
 /// Delivers record `seq`, again and again if need be: a processor that has not subscribed yet does not hear it.
 async fn deliver(meter: &mut RawMeter, id: &MeterId, seq: u64) -> anyhow::Result<()> {
-    let reading = Reading { time: UnixMillis(1_800_000_000_000 + i64::try_from(seq)?), ..Reading::default() };
+    let reading = Reading { time: UnixMillis(1_800_000_000_000).saturating_add(i64::try_from(seq)?), ..Reading::default() };
     let bytes = frame(StreamId(7), seq, &[Record::Reading(reading)]);
     await_until("the record is acknowledged", PATIENCE, async || {
         meter.send(id, bytes.clone()).await?;

@@ -1,5 +1,7 @@
 //! On simulated feeders a thief is found and named, and nobody else. The whole benchmark is `./dev figures feeder`.
 
+#![expect(clippy::arithmetic_side_effects, reason = "measures simulations of fixed dimension")]
+
 #[path = "../examples/figures/bench.rs"]
 mod bench;
 

@@ -20,7 +20,7 @@
 //! At most 8 KiB, which is at least 160 meters and some 350 usual ones; more go into another batch. An entry with the batch's
 //! incarnation is the [`Ack`] that the gate hands to the meter: nothing else is in it, so a meter cannot tell which way it came.
 
-use measure::{InvalidId, MeterId, Seq, StreamId};
+use measure::{InvalidId, MeterId, StreamId};
 use postcard::experimental::max_size::MaxSize;
 
 use crate::ack::Ack;
@@ -134,7 +134,7 @@ impl AckBatch {
         let (incarnation, rest) = take_varint(rest)?;
         let mut unread = rest;
         while !unread.is_empty() {
-            unread = take_entry(unread)?.1;
+            unread = take_entry(unread, incarnation)?.1;
         }
         if rest.is_empty() { Err(length) } else { Ok(Entries { incarnation, rest }) }
     }
@@ -164,19 +164,20 @@ impl Iterator for Entries<'_> {
     type Item = (MeterId, Ack);
 
     fn next(&mut self) -> Option<(MeterId, Ack)> {
-        let ((meter, stream, through), rest) = take_entry(self.rest).ok()?;
+        let (entry, rest) = take_entry(self.rest, self.incarnation).ok()?;
         self.rest = rest;
-        Some((meter, Ack { stream, through, incarnation: self.incarnation }))
+        Some(entry)
     }
 }
 
-fn take_entry(bytes: &[u8]) -> Result<((MeterId, StreamId, Seq), &[u8]), BatchError> {
+/// An acknowledgement of this incarnation, with its meter, and what follows.
+fn take_entry(bytes: &[u8], incarnation: u64) -> Result<((MeterId, Ack), &[u8]), BatchError> {
     let (len, rest) = bytes.split_first().ok_or(BatchError::Truncated)?;
     let (name, rest) = rest.split_at_checked((*len).into()).ok_or(BatchError::Truncated)?;
     let meter = core::str::from_utf8(name).map_err(|_| InvalidId::Character)?.parse()?;
     let (stream, rest) = rest.split_first_chunk::<8>().ok_or(BatchError::Truncated)?;
     let (through, rest) = take_varint(rest)?;
-    Ok(((meter, StreamId(u64::from_le_bytes(*stream)), through), rest))
+    Ok(((meter, Ack { stream: StreamId(u64::from_le_bytes(*stream)), through, incarnation }), rest))
 }
 
 fn take_varint(bytes: &[u8]) -> Result<(u64, &[u8]), BatchError> {

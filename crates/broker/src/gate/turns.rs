@@ -45,20 +45,20 @@ async fn woken() {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use tokio::sync::Notify;
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::sync::lock;
 
     const CROWD: usize = 30;
     const STEPS: usize = 3;
 
     /// A crowd of long steps beside somebody who has something to do all the time: how many steps come before it is served, at most.
     async fn longest_wait(turns: Option<Arc<Turns>>) -> usize {
-        let steps = Arc::new(Mutex::new(0_usize));
+        let steps = Arc::new(AtomicUsize::new(0));
         let door = Arc::new(Notify::new());
         let mut crowd = JoinSet::new();
         for _ in 0..CROWD {
@@ -67,7 +67,7 @@ mod tests {
                 door.notified().await;
                 let work = async {
                     for _ in 0..STEPS {
-                        *lock(&steps) += 1;
+                        steps.fetch_add(1, Relaxed);
                         yield_now().await;
                     }
                 };
@@ -82,8 +82,8 @@ mod tests {
         let (mut seen, mut longest) = (0, 0);
         while seen < CROWD * STEPS {
             yield_now().await;
-            let now = *lock(&steps);
-            longest = longest.max(now - seen);
+            let now = steps.load(Relaxed);
+            longest = longest.max(now.abs_diff(seen));
             seen = now;
         }
         crowd.join_all().await;

@@ -117,8 +117,8 @@ impl Line {
                 voltage -= MAIN_OHM * (main_active[pole] + REACTANCE * main_reactive[pole]) * warmth;
                 self.poles[pole] = voltage;
             }
-            for house in 0..HOUSES {
-                self.voltage[house] = self.poles[pole(house)] - SERVICE_OHM * warmth * active[house];
+            for (house, active) in active.iter().enumerate() {
+                self.voltage[house] = self.poles[pole(house)] - SERVICE_OHM * warmth * active;
             }
         }
         let square = |active: f64, reactive: f64| active * active + reactive * reactive;

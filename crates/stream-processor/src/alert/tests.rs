@@ -65,9 +65,9 @@ proptest! {
     #[test]
     fn lives_are_orderly_and_repeatable(steps in prop::collection::vec((0_u8..30, any::<bool>(), 0_i64..20_000), 1..200)) {
         let run = || {
-            let (mut alerts, mut now, mut told) = (Alerts::new(LOST), 0, Vec::new());
+            let (mut alerts, mut now, mut told) = (Alerts::new(LOST), 0_i64, Vec::new());
             for (subject, holds, step) in &steps {
-                now += step;
+                now = now.saturating_add(*step);
                 alerts.condition(&format!("M{subject}"), Some(["F1", "F2"][usize::from(subject % 2)]), *holds, at(now));
                 told.extend(alerts.tick(at(now)));
             }
