@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | [`pair`] | a line-side meter with the house meters behind it | classes and resistances | the service |
 //! | [`losses`] with [`cusum`] | the line's meter with the sum of all | two weeks of learning | the feeder |
-//! | [`drop`] | voltage drops with registered currents | the same, and voltages | the house, or the pole |
+//! | [`mod@drop`] | voltage drops with registered currents | the same, and voltages | the house, or the pole |
 //! | [`evidence`] | what a meter's own edge filter noticed | nothing | the meter |
 //!
 //! A [`watch::FeederWatch`] runs the second and third for one feeder. What a test has to say is a [`finding::Finding`].
