@@ -153,7 +153,7 @@ fn gate_config(pki: &Path, port: u16) -> String {
 fn processor_config(pki: &Path, port: u16, kafka: &str, prefix: &str, metrics_port: u16) -> String {
     let pki = pki.display();
     format!(
-        "[mqtt]\nservers = ['mqtts://127.0.0.1:{port}']\nclient_id = 'processor-1'\nca_file = '{pki}/ca.pem'\n\
+        "[mqtt]\nservers = ['gate://127.0.0.1:{port}']\nclient_id = 'processor-1'\nca_file = '{pki}/ca.pem'\n\
          certificate_file = '{pki}/issued/processor-1.pem'\nkey_file = '{pki}/issued/processor-1.key'\nreconnect_max_ms = 1000\n\
          [kafka]\nbootstrap_servers = '{kafka}'\ntopic_prefix = '{prefix}'\n[http]\nlisten = '127.0.0.1:{metrics_port}'\n"
     )
