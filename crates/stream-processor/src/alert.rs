@@ -4,12 +4,14 @@
 //! records. The id is a hash of rule, subject and window, so that deriving everything once more gives the same alerts, and not new ones.
 //!
 //! A condition must hold for a while before it is raised and be gone for a while before it is cleared (delays on and off). While it waits,
-//! a storm shows: if many meters of a group (a feeder) wait at once, the group is raised once, and none of them.
+//! a storm shows: if many meters of a group (a feeder) wait at once, the group is raised once, and none of them. Who follows while the group
+//! is raised joins it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use measure::UnixMillis;
+use sha2::{Digest, Sha256};
 
 /// Alerts that are open at once; more are counted and not raised.
 pub const OPEN_MAX: usize = 100_000;
@@ -33,19 +35,20 @@ pub struct Rule {
 
 /// A hash of rule, subject and window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AlertId(pub u64);
+pub struct AlertId(pub u128);
 
 impl AlertId {
-    /// FNV-1a: short, the same on every machine and version. It names and does not protect.
+    /// The first half of a SHA-256: the same on every machine and version.
     pub fn new(rule: &str, subject: &str, window: UnixMillis) -> Self {
-        let bytes = rule.bytes().chain([0]).chain(subject.bytes()).chain([0]).chain(window.0.to_be_bytes());
-        Self(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+        let parts = [rule.as_bytes(), &[0], subject.as_bytes(), &[0], &window.0.to_be_bytes()];
+        let digest = parts.into_iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+        Self(digest.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
     }
 }
 
 impl fmt::Display for AlertId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        write!(f, "{:032x}", self.0)
     }
 }
 
@@ -193,17 +196,19 @@ impl Alerts {
             }
         }
         let due = |since: UnixMillis| now.millis_since(since) >= self.rule.on_ms;
+        let open: BTreeMap<&str, UnixMillis> = self.open.values().map(|alert| (alert.subject.as_str(), alert.since)).collect();
         let mut raised: Vec<(String, UnixMillis, Vec<String>)> = Vec::new();
         for (group, members) in waiting {
             let first = members.iter().map(|(_, since)| *since).min().unwrap_or(now);
-            match group {
-                Some(group) if members.len() >= self.rule.storm && due(first) => {
+            let late = members.iter().filter(|(_, since)| due(*since));
+            match group.map(|group| (group, open.get(group))) {
+                Some((group, Some(since))) => {
+                    raised.push((group.to_owned(), *since, late.map(|(subject, _)| (*subject).to_owned()).collect()));
+                }
+                Some((group, None)) if members.len() >= self.rule.storm && due(first) => {
                     raised.push((group.to_owned(), first, members.iter().map(|(subject, _)| (*subject).to_owned()).collect()));
                 }
-                _ => {
-                    let alone = members.iter().filter(|(_, since)| due(*since));
-                    raised.extend(alone.map(|(subject, since)| ((*subject).to_owned(), *since, vec![(*subject).to_owned()])));
-                }
+                _ => raised.extend(late.map(|(subject, since)| ((*subject).to_owned(), *since, vec![(*subject).to_owned()]))),
             }
         }
         raised.into_iter().filter_map(|(subject, since, members)| self.raise_one(subject, since, &members, now)).collect()
@@ -215,7 +220,7 @@ impl Alerts {
             self.watched.insert(member.clone(), Watched::Raised { alert: id, gone: None });
         }
         if let Some(open) = self.open.get_mut(&id) {
-            // A latecomer of the same storm.
+            // Latecomers of the same storm.
             open.members = open.members.saturating_add(members.len());
             return None;
         }

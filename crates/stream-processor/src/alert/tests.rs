@@ -32,6 +32,22 @@ fn a_feeder_of_214_meters_lost_in_eight_seconds_is_one_alert() {
 }
 
 #[test]
+fn who_is_lost_while_the_feeder_is_out_is_no_alert_of_its_own() {
+    let mut alerts = Alerts::new(LOST);
+    (0..20).for_each(|meter| alerts.condition(&format!("M{meter}"), Some("F1"), true, at(0)));
+    assert_eq!(alerts.tick(at(10_000)).len(), 1);
+    alerts.condition("M20", Some("F1"), true, at(60_000));
+    alerts.condition("M21", Some("F2"), true, at(60_000));
+    let told = alerts.tick(at(70_000));
+    assert_eq!(told.iter().map(|it| it.subject.as_str()).collect::<Vec<_>>(), ["M21"]);
+    (0..20).for_each(|meter| alerts.condition(&format!("M{meter}"), Some("F1"), false, at(80_000)));
+    assert_eq!(alerts.tick(at(110_000)), [], "the last of them is still out");
+    alerts.condition("M20", Some("F1"), false, at(120_000));
+    let told = alerts.tick(at(150_000));
+    assert_eq!(told.iter().map(|it| (it.subject.as_str(), it.state, it.members)).collect::<Vec<_>>(), [("F1", State::Cleared, 21)]);
+}
+
+#[test]
 fn a_flicker_is_no_alert_and_a_short_return_no_end() {
     let mut alerts = Alerts::new(LOST);
     alerts.condition("M1", Some("F1"), true, at(0));
