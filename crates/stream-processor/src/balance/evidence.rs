@@ -55,11 +55,6 @@ impl Evidence {
         PRIOR + self.seen.iter().zip(KINDS).map(weigh).sum::<f64>()
     }
 
-    /// Kinds seen within the window, and when.
-    pub fn recent(&self, now: UnixMillis) -> impl Iterator<Item = (EventKind, UnixMillis)> {
-        self.seen.iter().zip(KINDS).filter(move |(seen, _)| is_recent(**seen, now)).map(|(seen, (kind, ..))| (kind, *seen))
-    }
-
     /// Whether it is to be told.
     pub fn is_alarming(&self, now: UnixMillis) -> bool {
         self.log_odds(now) > THRESHOLD
@@ -101,7 +96,6 @@ mod tests {
         let evidence = of(&[EventKind::LoopResistance, EventKind::Replay]);
         assert!(evidence.is_alarming(NOW.saturating_add(WINDOW_MS - 1)));
         assert!(!evidence.is_alarming(NOW.saturating_add(WINDOW_MS)));
-        assert_eq!(evidence.recent(NOW).count(), 2);
     }
 
     #[test]

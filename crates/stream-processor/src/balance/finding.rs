@@ -4,37 +4,21 @@ use std::fmt;
 
 use measure::{FeederId, MeterId, UnixMillis};
 
-/// A test of this house.
+/// A test that watches a feeder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Test {
-    /// A line-side meter against the meters behind it.
-    Pair,
     /// A line's meter against the sum of all, technical losses learned.
     Balance,
     /// Voltage drops against registered currents.
     VoltageDrop,
-    /// What a meter's own filter noticed.
-    Edge,
 }
 
 impl Test {
     /// As it is named in records and figures.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Pair => "pair",
             Self::Balance => "feeder_balance",
             Self::VoltageDrop => "voltage_drop",
-            Self::Edge => "edge_evidence",
-        }
-    }
-
-    /// False alarms that it is held to: a feeder and year, or for [`Test::Edge`] a meter and year, where it is an estimate. Whether balance
-    /// and voltage drop keep it, `./dev figures feeder` measures; of [`Test::Pair`] none are expected while the meters keep their classes.
-    pub const fn false_alarms_a_year(self) -> f64 {
-        match self {
-            Self::Pair => 0.0,
-            Self::Balance | Self::VoltageDrop => 0.5,
-            Self::Edge => 0.1,
         }
     }
 }
