@@ -11,7 +11,7 @@ mod methods;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use fleet::feeder::{FeederConfig, HOUSES, Theft, TheftKind};
 use stream_processor::balance::finding::Test;
 
@@ -57,10 +57,10 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Feeders without theft, of each mode
-    #[arg(long, default_value_t = CLEAN)]
+    #[arg(long, default_value_t = CLEAN, value_parser = value_parser!(u64).range(1..=1000))]
     clean: u64,
     /// Feeders of each kind of theft and mode
-    #[arg(long, default_value_t = THIEVES)]
+    #[arg(long, default_value_t = THIEVES, value_parser = value_parser!(u64).range(1..=999))]
     thieves: u64,
 }
 
