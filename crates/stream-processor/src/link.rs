@@ -1,8 +1,9 @@
 //! The connections to the MQTT brokers: frames in. What goes out is in [`links`](crate::links).
 //!
-//! Each broker has a connection and a task of its own, so that none waits for another that is slow or away. What MQTT itself acknowledges means nothing here: a frame that is lost between broker and worker comes again, because only the commit
-//! answers it. So sessions are clean, and publishing is QoS 0. A link subscribes to the shards of the partitions that take frames. With
-//! several gates it also hears `state/` of each, and passes it on to the others: a meter that moved has its older session closed.
+//! Each broker has a connection and a task of its own, so that none waits for another that is slow or away. What MQTT itself acknowledges
+//! means nothing here: a frame that is lost between broker and worker comes again, because only the commit answers it. So sessions are
+//! clean, and publishing is QoS 0. A link subscribes to the shards of the partitions that take frames. With several gates it also hears
+//! `state/` of each, and passes it on to the others: a meter that moved has its older session closed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -95,7 +96,9 @@ impl Link {
                     self.counted.connected.set(1);
                     connections = connections.saturating_add(1);
                     self.connection.send_replace(connections);
-                    links.arrived();
+                    if self.server.scheme == Scheme::Gate {
+                        links.gate_arrived();
+                    }
                     continue;
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) if publish.topic.starts_with("state/") => {
@@ -199,7 +202,7 @@ async fn subscribe(
         let changed = tokio::select! {
             changed = owned.changed() => changed,
             changed = connection.changed() => changed,
-            changed = next(&mut arrivals) => changed,
+            changed = next_arrival(&mut arrivals) => changed,
         };
         if changed.is_err() {
             return;
@@ -207,7 +210,7 @@ async fn subscribe(
     }
 }
 
-async fn next(arrivals: &mut Option<watch::Receiver<u64>>) -> Result<(), watch::error::RecvError> {
+async fn next_arrival(arrivals: &mut Option<watch::Receiver<u64>>) -> Result<(), watch::error::RecvError> {
     match arrivals {
         Some(arrivals) => arrivals.changed().await,
         None => std::future::pending().await,

@@ -70,7 +70,7 @@ impl Links {
     }
 
     /// A connection to a gate was made: it has not heard what the others said until now.
-    pub fn arrived(&self) {
+    pub fn gate_arrived(&self) {
         self.arrivals.send_modify(|arrivals| *arrivals = arrivals.saturating_add(1));
     }
 
