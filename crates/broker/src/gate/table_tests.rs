@@ -38,6 +38,23 @@ async fn the_newer_session_stays() {
     assert!(table.meter(&meter.name).is_none());
 }
 
+#[tokio::test]
+async fn only_a_meters_older_session_is_ended_for_one_elsewhere() {
+    let (table, now) = (Table::default(), Instant::now());
+    let (of_meter, of_operator) = (inbox(), inbox());
+    let meter = identity(Role::Meter, 1);
+    table.enter(&meter, 1, of_meter.clone(), UnixMillis(100), now);
+    table.enter(&identity(Role::Operator, 2), 2, of_operator.clone(), UnixMillis(0), now);
+    for (name, since) in [(&meter.name, 99), (&meter.name, 100), (&"y".parse().unwrap(), 200)] {
+        assert!(table.cut_older(name, UnixMillis(since)).is_none(), "{name} {since}");
+    }
+    let (cut, _) = table.cut_older(&meter.name, UnixMillis(101)).unwrap();
+    assert_eq!((cut.role, cut.name), (Role::Meter, meter.name));
+    assert_eq!(of_meter.next().await.err(), Some(Cut::TakenOver));
+    assert_eq!(table.cut(Cut::Revoked, |identity| *identity.certificate.serial == [2]), 1);
+    assert_eq!(of_operator.next().await.err(), Some(Cut::Revoked), "the operator of the same name was still there");
+}
+
 #[test]
 fn connections_of_one_identity_are_bounded() {
     let (table, meter, now) = (Table::default(), identity(Role::Meter, 1), Instant::now());
