@@ -93,6 +93,9 @@ pub enum StartError {
         /// What happened.
         source: io::Error,
     },
+    /// The system gives no thread for handshakes: raise the limit of the service's tasks.
+    #[error("can't start a thread for handshakes: {0}; raise the number of threads that the system allows")]
+    Threads(io::Error),
     /// The router did not come up. Nothing in the configuration causes that.
     #[error("the message router did not start")]
     Router,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::admin;
 use crate::config::{Config, Limits, millis};
 use crate::error::{StartError, TlsError};
+use crate::gate::doorstep::Doorstep;
 use crate::gate::inbox::{Cut, Way};
 use crate::gate::listener::Door;
 use crate::gate::{Gate, dispatch, listener};
@@ -57,8 +58,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 
     let metrics = Arc::new(Metrics::new());
     let limits = Limits { shard_lag: config.shard_lag(), ..config.limits };
-    let threads = tokio::runtime::Handle::current().metrics().num_workers();
-    let gate = Arc::new(Gate::new(limits, credentials, canary, router, metrics.clone(), threads));
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let doorstep = Doorstep::open(processors).map_err(StartError::Threads)?;
+    let gate = Arc::new(Gate::new(limits, credentials, canary, router, metrics.clone(), doorstep));
     gate.expiries(&gate.credentials.current());
     let (health_tx, health) = watch::channel(Health::Well);
     let (tasks, stop) = (&gate.tasks, &gate.stop);

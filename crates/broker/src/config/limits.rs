@@ -39,6 +39,8 @@ pub struct Limits {
     pub takeovers_per_minute: u64,
     /// How long each further one waits then.
     pub takeover_pause_ms: u64,
+    /// How long the connection of a client that was refused stays open, unread, before it can come again.
+    pub refusal_pause_ms: u64,
     /// How long an identity may stay over its rate before its session is cut, seconds.
     pub over_rate_s: u64,
     /// What a meter may send.
@@ -95,6 +97,7 @@ impl Default for Limits {
             subscriptions: 128,
             takeovers_per_minute: 3,
             takeover_pause_ms: 1000,
+            refusal_pause_ms: 1000,
             over_rate_s: 600,
             meter: Rate { messages_per_s: 100, messages_burst: 1000, bytes_per_s: 131_072, bytes_burst: 1_048_576 },
             service: Rate { messages_per_s: 200_000, messages_burst: 400_000, bytes_per_s: 67_108_864, bytes_burst: 67_108_864 },
@@ -128,6 +131,7 @@ impl Limits {
         range("limits.subscriptions", count(self.subscriptions), 1, 10_000)?;
         range("limits.takeovers_per_minute", self.takeovers_per_minute, 1, 1_000_000)?;
         range("limits.takeover_pause_ms", self.takeover_pause_ms, 0, 60_000)?;
+        range("limits.refusal_pause_ms", self.refusal_pause_ms, 0, 60_000)?;
         range("limits.over_rate_s", self.over_rate_s, 1, 31_536_000)?;
         self.meter.check([
             "limits.meter.messages_per_s",

@@ -103,15 +103,16 @@ async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _hands
     let acceptor = TlsAcceptor::from(material.server.clone());
     let result = tokio::select! {
         () = gate.stop.cancelled() => return None,
-        result = tokio::time::timeout(millis(gate.limits.handshake_ms), gate.turns.take(acceptor.accept(socket))) => result,
+        result = tokio::time::timeout(millis(gate.limits.handshake_ms), gate.doorstep.work(acceptor.accept(socket))) => result,
     };
     match result {
-        Ok(Ok(stream)) => return Some(Box::new(stream)),
-        Ok(Err(error)) => {
+        Ok(Some(Ok(stream))) => return Some(Box::new(stream)),
+        Ok(Some(Err(error))) => {
             let reason = tls::handshake_failure(&error);
             gate.metrics.refused(reason);
             tracing::debug!(reason = reason.label(), %error, "handshake failed");
         }
+        Ok(None) => gate.metrics.refused(Reason::TlsHandshake),
         Err(_) => gate.metrics.refused(Reason::TlsTimeout),
     }
     None

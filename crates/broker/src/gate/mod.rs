@@ -8,6 +8,7 @@
 pub mod acl;
 mod client;
 pub(crate) mod dispatch;
+pub(crate) mod doorstep;
 mod elsewhere;
 mod hearing;
 pub mod identity;
@@ -21,7 +22,6 @@ mod session;
 mod stream;
 pub(crate) mod table;
 pub(crate) mod tls;
-mod turns;
 mod websocket;
 
 use std::sync::Arc;
@@ -43,13 +43,13 @@ use crate::revocation::Credentials;
 use crate::router::{Feed, Parcel, Router, Taken};
 use crate::sync::lock;
 use crate::vitals::canary::Papers;
+use doorstep::Doorstep;
 use elsewhere::Elsewhere;
 use identity::Identity;
 use inbox::Pool;
 use places::Places;
 use rate::{Allowances, Takeover};
 use table::Table;
-use turns::Turns;
 
 /// What all sessions share.
 pub(crate) struct Gate {
@@ -70,8 +70,7 @@ pub(crate) struct Gate {
     /// Places for connections and for handshakes.
     connections: Arc<Semaphore>,
     handshakes: Arc<Places>,
-    /// Whose handshake goes on.
-    turns: Turns,
+    doorstep: Doorstep,
     /// Stops everything; and everything that must have stopped.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -84,7 +83,7 @@ impl Gate {
         canary: Papers,
         router: Router,
         metrics: Arc<Metrics>,
-        threads: usize,
+        doorstep: Doorstep,
     ) -> Self {
         Self {
             allowances: Allowances::new(&limits),
@@ -100,7 +99,7 @@ impl Gate {
             connection_numbers: AtomicU64::new(1),
             connections: Arc::new(Semaphore::new(limits.connections)),
             handshakes: Places::new(limits.handshakes, limits.handshakes_per_address),
-            turns: Turns::new(threads),
+            doorstep,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits,

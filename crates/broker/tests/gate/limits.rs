@@ -263,3 +263,34 @@ async fn handshakes_at_a_time_are_bounded_in_all_and_by_address() {
         house.serves(&mut processor, "honest").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_refused_keeps_its_place_for_a_while() {
+    const PAUSE: Duration = Duration::from_millis(1500);
+    let house = House::with(|config| {
+        config.limits.refusal_pause_ms = 1500;
+        config.limits.connections_per_identity = 2;
+    })
+    .await;
+    let config = house.credentials("m1", Role::Meter);
+    let began = Instant::now();
+    let mut refused = Vec::new();
+    for number in 1..=2 {
+        let mut client = Client::tls(house.broker.mqtts_addr(), config.clone()).await.unwrap();
+        client.send(&publish_packet(&up("m1"), b"before CONNECT", None, false)).await;
+        refused.push(client);
+        house.refused_eventually("not_connected", number).await;
+    }
+    let mut third = Client::tls(house.broker.mqtts_addr(), config.clone()).await.unwrap();
+    third.is_closed().await;
+    assert_eq!(house.refused("connections_per_identity"), 1);
+    for client in &mut refused {
+        client.is_closed().await;
+    }
+    assert!(began.elapsed() >= PAUSE, "{:?}", began.elapsed());
+    drop((refused, third));
+    eventually(|| house.count("connections", "") == 0, || house.broker.metrics()).await;
+    let mut reformed = Client::tls(house.broker.mqtts_addr(), config).await.unwrap();
+    reformed.connect("m1").await;
+    assert!(reformed.answers().await);
+}

@@ -152,6 +152,8 @@ pub fn configuration() -> (TempDir, Authority, Config) {
     });
     config.listen.mqtts = ([127, 0, 0, 1], 0).into();
     config.listen.admin = ([127, 0, 0, 1], 0).into();
+    // Whoever is refused here is not to be waited for.
+    config.limits.refusal_pause_ms = 0;
     (dir, authority, config)
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use measure::UnixMillis;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, Sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use wire::topic::Shard;
 
 use super::client::Client;
@@ -175,7 +175,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         result.map_err(|error| if error.kind() == std::io::ErrorKind::TimedOut { End::WriteStalled } else { End::Lost })
     }
 
-    /// The last bytes, and the end of the connection.
+    /// The last bytes, and the end of the connection: for one that was refused after a pause, for which it keeps its place among its
+    /// identity's connections. Otherwise a client that does the same again and again would cost a handshake each time it is told no.
     async fn farewell(&mut self, end: End) {
         if let End::Refused(Refusal { connack: Some(code), .. }) = end {
             packet::connack(&mut self.out, code);
@@ -183,9 +184,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if matches!(end, End::Lost | End::WriteStalled) {
             return;
         }
-        let Self { stream, out, .. } = self;
+        let Self { stream, out, carry, gate, .. } = self;
+        // Nothing depends on these bytes any more, nor on the ones that follow.
+        let _ = stream::write(stream, out, FAREWELL).await;
+        if let End::Refused(_) = end {
+            *carry = Vec::new();
+            tokio::select! {
+                () = gate.stop.cancelled() => {}
+                () = sleep(millis(gate.limits.refusal_pause_ms)) => {}
+            }
+        }
         let last = async {
-            stream::write(stream, out, FAREWELL).await?;
             stream.shutdown().await?;
             // Closed with bytes unread, a socket takes back what it has just sent: read on until the peer has closed too.
             let mut ignored = Vec::new();
@@ -194,7 +203,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             std::io::Result::Ok(())
         };
-        // Nothing depends on it any more.
         let _ = timeout(FAREWELL, last).await;
     }
 }

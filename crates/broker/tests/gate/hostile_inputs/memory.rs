@@ -38,7 +38,7 @@ bytes_burst = 1000000000
                        [router]
 segment_bytes = 16384
 ";
-        Self { program: Program::start(dir.path(), &format!("{limits}{changes}")), authority, _dir: dir }
+        Self { program: Program::start(dir.path(), &format!("[limits]\nrefusal_pause_ms = 0\n{limits}{changes}")), authority, _dir: dir }
     }
 
     fn address(&self) -> SocketAddr {
@@ -164,7 +164,7 @@ async fn promised_lengths_are_not_reserved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_meters_cost_no_more_than_their_limits() {
     const METERS: u64 = 60;
-    let mut victim = Victim::with("[limits]\npacket_ms = 600000\nwrite_ms = 600000\n");
+    let mut victim = Victim::with("packet_ms = 600000\nwrite_ms = 600000\n");
     let mut service = victim.client("p1", Role::Service).await;
     let before = victim.rss();
     let mut meters = Vec::new();
