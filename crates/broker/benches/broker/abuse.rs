@@ -6,8 +6,8 @@ use crate::load::Load;
 use crate::server::{Kind, Server, say};
 use crate::sessions::both;
 
-/// Floods, half-open handshakes, slow readers and senders of garbage: 50 each, from a process with the lowest priority, because they share
-/// our processor, which attackers elsewhere do not. What they cost the broker is in the figures.
+/// Floods, half-open handshakes, slow readers and senders of garbage: 50 each, from a process that runs when nobody else wants to, because they
+/// share our processors, which attackers elsewhere do not. What they cost the broker is in the figures.
 pub fn abuse(house: &House) -> Vec<Figure> {
     let [gate, mosquitto] = both(house, |house, kind| {
         let server = Server::start(house, kind);
@@ -16,7 +16,7 @@ pub fn abuse(house: &House) -> Vec<Figure> {
         honest.until("warm");
         honest.go();
         let alone = honest.until("measured");
-        let mut abusers = server.load_nicely(house, Load::Abuse { each: 50 });
+        let mut abusers = server.idle_load(house, Load::Abuse { each: 50 });
         abusers.until("attacking");
         honest.go();
         let beside = honest.until("measured");

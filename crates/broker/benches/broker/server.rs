@@ -115,8 +115,8 @@ impl Server {
         Generator::start(house, self, load, false)
     }
 
-    /// One that has the processor only when nobody else wants it.
-    pub fn load_nicely(&self, house: &House, load: Load) -> Generator {
+    /// One that has the processor only when nobody else wants it: a nice value of 19 would still keep others waiting for its time slice.
+    pub fn idle_load(&self, house: &House, load: Load) -> Generator {
         Generator::start(house, self, load, true)
     }
 }
@@ -129,12 +129,12 @@ impl Drop for Server {
 }
 
 impl Generator {
-    fn start(house: &House, server: &Server, load: Load, nice: bool) -> Self {
+    fn start(house: &House, server: &Server, load: Load, idle: bool) -> Self {
         let job = Job { port: server.port, tls: server.kind != Kind::MosquittoPlain, pki: house.dir.path().join("pki"), load };
         let program = std::env::current_exe().unwrap();
-        let mut command = if nice { Command::new("nice") } else { Command::new(&program) };
-        if nice {
-            command.args(["-n", "19"]).arg(&program);
+        let mut command = if idle { Command::new("chrt") } else { Command::new(&program) };
+        if idle {
+            command.args(["--idle", "0"]).arg(&program);
         }
         command.args(["--load", &serde_json::to_string(&job).unwrap()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
