@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::{DeadLetter, EventRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
+use crate::{DeadLetter, EventRecord, IntervalRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
 
 /// One contract.
 #[derive(Clone, Debug)]
@@ -28,10 +28,11 @@ impl Contract {
 }
 
 /// Every contract.
-pub fn all() -> [Contract; 7] {
+pub fn all() -> [Contract; 8] {
     [
         Contract::of::<ReadingRecord>("meter.readings.v1"),
         Contract::of::<EventRecord>("meter.events.v1"),
+        Contract::of::<IntervalRecord>("meter.intervals.v1"),
         Contract::of::<LatestRecord>("meter.latest.v1"),
         Contract::of::<LedgerRecord>("meter.ledger.v1"),
         Contract::of::<DeadLetter>("dead-letter.v1"),

@@ -8,6 +8,7 @@
 
 pub mod dead_letter;
 pub mod events;
+pub mod intervals;
 pub mod latest;
 pub mod ledger;
 pub mod live;
@@ -23,6 +24,7 @@ pub use asyncapi::asyncapi;
 pub use contract::{Contract, all};
 pub use dead_letter::DeadLetter;
 pub use events::EventRecord;
+pub use intervals::IntervalRecord;
 pub use latest::LatestRecord;
 pub use ledger::{LedgerKey, LedgerRecord};
 pub use live::LiveValue;

@@ -63,6 +63,16 @@ pub const EVENTS: KafkaTopic = KafkaTopic {
     description: "What meters have to say besides readings: events, gaps, and the hello of each stream.",
 };
 
+/// What each channel registered in each interval.
+pub const INTERVALS: KafkaTopic = KafkaTopic {
+    name: "meter.intervals.v1",
+    key: "meter",
+    cleanup: Cleanup::Delete,
+    internal: false,
+    settings: &[],
+    description: "What each channel registered in each interval: differences of registers, means, demand, quality, revision.",
+};
+
 /// The last reading of each meter.
 pub const LATEST: KafkaTopic = KafkaTopic {
     name: "meter.latest.v1",
@@ -101,4 +111,4 @@ pub const DEAD_LETTERS: KafkaTopic = KafkaTopic {
 };
 
 /// All topics.
-pub const ALL: [KafkaTopic; 5] = [READINGS, EVENTS, LATEST, LEDGER, DEAD_LETTERS];
+pub const ALL: [KafkaTopic; 6] = [READINGS, EVENTS, INTERVALS, LATEST, LEDGER, DEAD_LETTERS];

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{dead_letters, events, examples, matches_file, path, read, reading, reading_record};
-use contracts::{EventRecord, LedgerKey, LedgerRecord, ReadingRecord, all, asyncapi, topics};
+use common::{dead_letters, events, examples, intervals, matches_file, path, read, reading, reading_record};
+use contracts::{EventRecord, IntervalRecord, LedgerKey, LedgerRecord, ReadingRecord, all, asyncapi, topics};
 
 #[test]
 fn schemas_are_checked_in() {
@@ -51,6 +51,8 @@ fn golden_files_lead_back_to_the_values() {
     assert_eq!(golden, [reading_record()]);
     let golden: Vec<EventRecord> = serde_json::from_value(read(&path("golden/meter.events.v1.json"))).unwrap();
     assert_eq!(golden, events());
+    let golden: Vec<IntervalRecord> = serde_json::from_value(read(&path("golden/meter.intervals.v1.json"))).unwrap();
+    assert_eq!(golden, intervals());
     let golden: Vec<contracts::DeadLetter> = serde_json::from_value(read(&path("golden/dead-letter.v1.json"))).unwrap();
     assert_eq!(golden, dead_letters());
     let golden: Vec<LedgerRecord> = serde_json::from_value(read(&path("golden/meter.ledger.v1.json"))).unwrap();
@@ -62,6 +64,13 @@ fn a_field_that_is_new_does_not_disturb() {
     let mut value = serde_json::to_value(reading_record()).unwrap();
     value["account"] = "A-17".into();
     assert_eq!(serde_json::from_value::<ReadingRecord>(value).unwrap(), reading_record());
+}
+
+#[test]
+fn a_check_that_is_new_is_passed_over() {
+    let mut value = serde_json::to_value(&intervals()[0]).unwrap();
+    value["checks"].as_array_mut().unwrap().push("FROZEN".into());
+    assert_eq!(serde_json::from_value::<IntervalRecord>(value).unwrap(), intervals()[0]);
 }
 
 #[test]

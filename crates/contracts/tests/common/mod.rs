@@ -8,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use contracts::dead_letter::DeadLetterReason;
+use contracts::intervals::{Checks, IntervalLength, Quality};
 use contracts::ledger::{IncarnationRow, ThroughRow};
 use contracts::state::Presence;
-use contracts::{DeadLetter, EventRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
+use contracts::{DeadLetter, EventRecord, IntervalRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
 use measure::{
     Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, MeterId, NormalisedInnovation,
     PowerFactor, Raw, Reading, Record, Register, StreamId, Text, UnixMillis, Vars, Volts, WattHours, Watts,
@@ -75,6 +76,80 @@ pub fn events() -> Vec<EventRecord> {
     records.iter().zip(1..).map(|(it, seq)| EventRecord::new(&meter(), STREAM, seq, RECEIVED, it).unwrap()).collect()
 }
 
+pub fn intervals() -> [IntervalRecord; 2] {
+    let quarter_start = UnixMillis(1_795_000_500_000);
+    let day_start = UnixMillis(1_794_956_400_000);
+    let day = IntervalRecord {
+        meter: meter(),
+        channel: 0,
+        length: IntervalLength::Day,
+        start_ms: day_start,
+        end_ms: day_start.saturating_add(86_400_000),
+        revision: 2,
+        quality: Quality::Actual,
+        checks: Checks::GAP | Checks::ROLLOVER,
+        import_wh: WattHours::from_centiwatthours(1_023_400),
+        export_wh: WattHours::from_centiwatthours(0),
+        import_register_wh: Some(WattHours::from_centiwatthours(123_400)),
+        export_register_wh: Some(WattHours::from_centiwatthours(0)),
+        tariff_import_wh: [820_000, 203_400].map(WattHours::from_centiwatthours).to_vec(),
+        readings: 1_398,
+        covered_ms: 83_880_000,
+        voltage_mean_v: Some(Volts::from_millivolts(231_847)),
+        voltage_min_v: Some(Volts::from_millivolts(224_100)),
+        voltage_max_v: Some(Volts::from_millivolts(238_000)),
+        current_mean_a: Some(Amperes::from_milliamperes(1_985)),
+        current_min_a: Some(Amperes::from_milliamperes(212)),
+        current_max_a: Some(Amperes::from_milliamperes(14_020)),
+        active_power_mean_w: Some(Watts::from_deciwatts(4_264)),
+        active_power_min_w: Some(Watts::from_deciwatts(390)),
+        active_power_max_w: Some(Watts::from_deciwatts(31_990)),
+        power_factor_mean: Some(PowerFactor::from_thousandths(931)),
+        power_factor_min: Some(PowerFactor::from_thousandths(602)),
+        power_factor_max: Some(PowerFactor::from_thousandths(998)),
+        frequency_mean_hz: Some(Hertz::from_millihertz(50_001)),
+        frequency_min_hz: Some(Hertz::from_millihertz(49_952)),
+        frequency_max_hz: Some(Hertz::from_millihertz(50_048)),
+        block_demand_max_w: Some(Watts::from_deciwatts(21_120)),
+        block_demand_max_ms: Some(day_start.saturating_add(45_900_000)),
+        sliding_demand_max_w: Some(Watts::from_deciwatts(22_040)),
+        sliding_demand_max_ms: Some(day_start.saturating_add(46_140_000)),
+    };
+    let unmeasured = IntervalRecord {
+        length: IntervalLength::QuarterHour,
+        start_ms: quarter_start,
+        end_ms: quarter_start.saturating_add(900_000),
+        revision: 1,
+        quality: Quality::Estimated,
+        checks: Checks::GAP,
+        import_wh: WattHours::from_centiwatthours(10_661),
+        tariff_import_wh: Vec::new(),
+        readings: 0,
+        covered_ms: 0,
+        voltage_mean_v: None,
+        voltage_min_v: None,
+        voltage_max_v: None,
+        current_mean_a: None,
+        current_min_a: None,
+        current_max_a: None,
+        active_power_mean_w: None,
+        active_power_min_w: None,
+        active_power_max_w: None,
+        power_factor_mean: None,
+        power_factor_min: None,
+        power_factor_max: None,
+        frequency_mean_hz: None,
+        frequency_min_hz: None,
+        frequency_max_hz: None,
+        block_demand_max_w: None,
+        block_demand_max_ms: None,
+        sliding_demand_max_w: None,
+        sliding_demand_max_ms: None,
+        ..day.clone()
+    };
+    [day, unmeasured]
+}
+
 fn ledger() -> [LedgerRecord; 2] {
     [
         LedgerRecord::Through(ThroughRow { meter: meter(), stream: STREAM, through: 42, updated_ms: RECEIVED, latest_ms: Some(TIME) }),
@@ -114,6 +189,7 @@ pub fn examples(name: &str) -> Value {
     match name {
         "meter.readings.v1" => serde_json::to_value([reading_record()]),
         "meter.events.v1" => serde_json::to_value(events()),
+        "meter.intervals.v1" => serde_json::to_value(intervals()),
         "meter.latest.v1" => serde_json::to_value([LatestRecord(reading_record())]),
         "meter.ledger.v1" => serde_json::to_value(ledger()),
         "dead-letter.v1" => serde_json::to_value(dead_letters()),
