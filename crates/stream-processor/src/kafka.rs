@@ -12,8 +12,16 @@ use rdkafka::producer::ProducerContext;
 
 use crate::config;
 
-/// Consumer group of the processors, without the prefix; its members share the ledger's partitions.
-const GROUP: &str = "ferraris-ingest";
+/// A consumer group of the processors. Its members share the partitions of a topic, and its name is in their producers' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group(&'static str);
+
+impl Group {
+    /// Takes frames to Kafka; shares the ledger's partitions.
+    pub const INGEST: Self = Self("ferraris-ingest");
+    /// Makes intervals of readings.
+    pub const INTERVALS: Self = Self("ferraris-intervals");
+}
 
 /// Why the Kafka settings can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +93,17 @@ impl Clients {
         self.base.clone()
     }
 
-    /// The group member that partitions are assigned to. It reads nothing.
-    pub fn member(&self) -> ClientConfig {
+    /// A group's name in this installation.
+    pub fn group(&self, group: Group) -> String {
+        format!("{}{}", self.prefix, group.0)
+    }
+
+    /// The member of a group that partitions are assigned to. It reads nothing.
+    pub fn member(&self, group: Group) -> ClientConfig {
         let session = self.session_timeout_ms;
         let mut config = self.base.clone();
         config
-            .set("group.id", format!("{}{GROUP}", self.prefix))
+            .set("group.id", self.group(group))
             .set("session.timeout.ms", session.to_string())
             .set("heartbeat.interval.ms", (session / 4).clamp(100, 3_000).to_string())
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -99,12 +112,11 @@ impl Clients {
         config
     }
 
-    /// A reader of committed records that is in no group.
-    pub fn reader(&self) -> ClientConfig {
+    /// A reader of committed records that joins no group; `group` is whose progress it may ask for.
+    pub fn reader(&self, group: Group) -> ClientConfig {
         let mut config = self.base.clone();
-        // librdkafka wants a group's name from everyone who reads; nobody joins this one.
         config
-            .set("group.id", format!("{}{GROUP}-reader", self.prefix))
+            .set("group.id", self.group(group))
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
@@ -114,11 +126,11 @@ impl Clients {
         config
     }
 
-    /// The transactional producer of a partition. Its name is the fence: only the last one opened can commit.
-    pub fn transactional(&self, partition: i32) -> ClientConfig {
+    /// A group's transactional producer of a partition. Its name is the fence: only the last one opened can commit.
+    pub fn transactional(&self, group: Group, partition: i32) -> ClientConfig {
         let mut config = self.base.clone();
         config
-            .set("transactional.id", format!("{}{GROUP}-{partition}", self.prefix))
+            .set("transactional.id", format!("{}-{partition}", self.group(group)))
             .set("transaction.timeout.ms", self.transaction_timeout_ms.to_string())
             .set("message.timeout.ms", self.transaction_timeout_ms.to_string())
             .set("enable.idempotence", "true")

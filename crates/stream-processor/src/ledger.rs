@@ -17,7 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::time::Duration;
 use wire::topic::Shard;
 
-use crate::kafka::{Clients, Context};
+use crate::kafka::{Clients, Context, Group};
 use crate::shard::Row;
 
 /// Why the ledger was not read.
@@ -74,7 +74,7 @@ pub fn read(
     mut each: impl FnMut(Entry),
 ) -> Result<(), LedgerError> {
     let topic = clients.topic(&contracts::topics::LEDGER);
-    let consumer: BaseConsumer<Context> = clients.reader().create_with_context(Context)?;
+    let consumer: BaseConsumer<Context> = clients.reader(Group::INGEST).create_with_context(Context)?;
     let mut open: BTreeSet<i32> = which.into_iter().collect();
     let mut assignment = TopicPartitionList::new();
     for partition in &open {

@@ -1,8 +1,8 @@
-//! Which partitions are this instance's: membership in the consumer group on the ledger topic.
+//! Which partitions are this instance's: membership in a consumer group.
 //!
 //! A thread of its own polls the group, because librdkafka calls back from there when partitions come and go. A partition that comes gets
-//! a [`worker`](crate::worker). When it goes, the callback stops the worker in reverse order (route closed, so that frames end; what is
-//! accepted committed and acknowledged, or aborted; producer dropped) and returns only then: the group gives the partition to nobody
+//! a worker: a thread that does the group's [`Work`]. When it goes, the callback stops the worker in reverse order (its source closed; what was
+//! taken from it committed, or aborted; producer dropped) and returns only then: the group gives the partition to nobody
 //! before. Should the callback come too late, the next owner's producer has fenced ours, and nothing is written twice.
 //!
 //! Assignment is cooperative: with several instances only partitions that move are stopped, and each stop costs a rebuild. The code
@@ -17,16 +17,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use contracts::topics::KafkaTopic;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 
-use crate::kafka;
+use crate::kafka::{self, Clients, Group};
 use crate::ledger::LedgerError;
-use crate::transaction::Stop;
-use crate::worker::{Lost, Shared, work};
+use crate::transaction::{Failed, Stop};
 
 /// How often the group is asked for news, and how fast a request to end is seen.
 const POLL: Duration = Duration::from_millis(100);
@@ -34,6 +34,46 @@ const POLL: Duration = Duration::from_millis(100);
 const SOUND: Duration = Duration::from_secs(60);
 /// Longest pause before joining again, in ms.
 const PAUSE_MAX_MS: u64 = 10_000;
+
+/// What the members of a group do with the partitions that they are given.
+pub trait Work: Send + Sync + 'static {
+    /// Which group.
+    fn group(&self) -> Group;
+    /// Whose partitions the group shares.
+    fn topic(&self) -> KafkaTopic;
+    /// Makes the member.
+    fn clients(&self) -> &Clients;
+    /// Works a partition until it is asked to stop (`Ok`) or has lost it.
+    fn work(&self, partition: i32, stop: &Stop) -> Result<(), Lost>;
+    /// A worker was asked to stop: it gets nothing more to do, and is woken if it waits.
+    fn close(&self, partition: i32);
+}
+
+/// Why a worker ended without having been asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// The partition must be assigned anew.
+    #[error(transparent)]
+    Transaction(#[from] Failed),
+    /// The ledger can't be read, or must not be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// What the partition's records are derived from can't be read.
+    #[error("can't read {topic}: {source}")]
+    Source {
+        /// Which topic.
+        topic: String,
+        /// Why.
+        source: KafkaError,
+    },
+}
+
+impl Lost {
+    /// Whether only a person can put it right: another assignment would end the same way.
+    fn is_fatal(&self) -> bool {
+        matches!(self, Self::Ledger(LedgerError::Misplaced { .. } | LedgerError::Row { .. }))
+    }
+}
 
 /// How a membership is to end.
 #[derive(Debug, Default)]
@@ -59,11 +99,11 @@ impl Ending {
 }
 
 /// Joins the group, again and again, until the end is requested. Returns with everything committed or aborted and the group left.
-pub fn run(shared: &Arc<Shared>, ending: &Arc<Ending>, revoke_timeout: Duration) {
+pub fn run<W: Work>(group: &Arc<W>, ending: &Arc<Ending>, revoke_timeout: Duration) {
     let mut pause_ms = 0_u64;
     while !ending.is_over() {
         let start = Instant::now();
-        if let Err(error) = membership(shared, ending, revoke_timeout) {
+        if let Err(error) = membership(group, ending, revoke_timeout) {
             tracing::warn!(%error, "no membership in the group");
         }
         pause_ms = if start.elapsed() > SOUND { 0 } else { pause_ms.saturating_mul(2).clamp(250, PAUSE_MAX_MS) };
@@ -75,17 +115,12 @@ pub fn run(shared: &Arc<Shared>, ending: &Arc<Ending>, revoke_timeout: Duration)
 }
 
 /// One membership, until it is over, a worker has lost its partition, or the client is broken.
-fn membership(shared: &Arc<Shared>, ending: &Arc<Ending>, revoke_timeout: Duration) -> Result<(), KafkaError> {
+fn membership<W: Work>(group: &Arc<W>, ending: &Arc<Ending>, revoke_timeout: Duration) -> Result<(), KafkaError> {
     let lost = Arc::new(AtomicBool::new(false));
-    let member = Member {
-        shared: Arc::clone(shared),
-        ending: Arc::clone(ending),
-        lost: Arc::clone(&lost),
-        revoke_timeout,
-        workers: Mutex::default(),
-    };
-    let consumer: BaseConsumer<Member> = shared.clients.member().create_with_context(member)?;
-    let topic = shared.clients.topic(&contracts::topics::LEDGER);
+    let member =
+        Member { group: Arc::clone(group), ending: Arc::clone(ending), lost: Arc::clone(&lost), revoke_timeout, workers: Mutex::default() };
+    let consumer: BaseConsumer<Member<W>> = group.clients().member(group.group()).create_with_context(member)?;
+    let topic = group.clients().topic(&group.topic());
     consumer.subscribe(&[&topic])?;
     let (mut result, mut told) = (Ok(()), None);
     while !ending.is_over() && !lost.load(Ordering::Acquire) && result.is_ok() {
@@ -106,8 +141,8 @@ fn membership(shared: &Arc<Shared>, ending: &Arc<Ending>, revoke_timeout: Durati
     result
 }
 
-struct Member {
-    shared: Arc<Shared>,
+struct Member<W> {
+    group: Arc<W>,
     ending: Arc<Ending>,
     lost: Arc<AtomicBool>,
     revoke_timeout: Duration,
@@ -130,7 +165,7 @@ struct Worker {
     thread: JoinHandle<()>,
 }
 
-impl ClientContext for Member {
+impl<W: Work> ClientContext for Member<W> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         kafka::log(level, facility, message);
     }
@@ -140,7 +175,7 @@ impl ClientContext for Member {
     }
 }
 
-impl ConsumerContext for Member {
+impl<W: Work> ConsumerContext for Member<W> {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Revoke(partitions) => self.stop(Some(partitions)),
@@ -154,9 +189,9 @@ impl ConsumerContext for Member {
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Assign(partitions) = rebalance else { return };
-        // The member stands for ownership only; workers read the ledger by clients of their own.
+        // The member stands for ownership only; workers read by clients of their own.
         if let Err(error) = consumer.pause(partitions) {
-            tracing::debug!(%error, "pausing the ledger");
+            tracing::debug!(%error, "pausing the member");
         }
         for partition in numbers(partitions) {
             self.start(partition);
@@ -164,19 +199,19 @@ impl ConsumerContext for Member {
     }
 }
 
-impl Member {
+impl<W: Work> Member<W> {
     fn start(&self, partition: i32) {
         let stop = Arc::new(Stop::default());
-        let (shared, ending, lost) = (Arc::clone(&self.shared), Arc::clone(&self.ending), Arc::clone(&self.lost));
+        let (group, ending, lost) = (Arc::clone(&self.group), Arc::clone(&self.ending), Arc::clone(&self.lost));
         let thread = thread::Builder::new().name(format!("partition-{partition}")).spawn({
             let stop = Arc::clone(&stop);
             move || {
                 let _lost_by_panic = LostByPanic(Arc::clone(&lost));
                 tracing::info!(partition, "partition assigned");
-                let Err(why) = work(&shared, partition, &stop) else { return };
-                if let Lost::Ledger(error @ (LedgerError::Misplaced { .. } | LedgerError::Row { .. })) = &why {
-                    tracing::error!(partition, %error, "the ledger must not be used");
-                    let _ = ending.fatal.set(error.to_string());
+                let Err(why) = group.work(partition, &stop) else { return };
+                if why.is_fatal() {
+                    tracing::error!(partition, %why, "the ledger must not be used");
+                    let _ = ending.fatal.set(why.to_string());
                 }
                 tracing::warn!(partition, %why, "partition lost");
                 lost.store(true, Ordering::Release);
@@ -204,7 +239,7 @@ impl Member {
         let deadline = now.checked_add(self.revoke_timeout).unwrap_or(now);
         for (partition, worker) in &stopping {
             worker.stop.request(deadline);
-            self.shared.routes.close(*partition);
+            self.group.close(*partition);
         }
         for (partition, worker) in stopping {
             if worker.thread.join().is_err() {

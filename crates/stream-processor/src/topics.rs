@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use contracts::ledger::IncarnationRow;
-use contracts::topics::{ALL, DEAD_LETTERS, EVENTS, KafkaTopic, READINGS};
+use contracts::topics::{ALL, DEAD_LETTERS, EVENTS, INTERVALS, KafkaTopic, READINGS};
 use contracts::{LedgerKey, LedgerRecord};
 use measure::UnixMillis;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config;
-use crate::kafka::{Clients, Context};
+use crate::kafka::{Clients, Context, Group};
 use crate::ledger::{self, LedgerError};
 use crate::records::Outgoing;
 use crate::shard::{Rebuild, Row};
@@ -110,7 +110,7 @@ pub fn new_ledger(clients: &Clients, config: &config::Topics, now: UnixMillis) -
     let partitions = 0..i32::from(config.partitions);
     // All producers first: from here on no processor that was left running can commit.
     let producers: Vec<Transactor> =
-        partitions.clone().map(|partition| Transactor::open(clients, partition, &stop)).collect::<Result<_, _>>()?;
+        partitions.clone().map(|partition| Transactor::open(clients, Group::INGEST, partition, &stop)).collect::<Result<_, _>>()?;
     let mut highest = Rebuild::FIRST_INCARNATION;
     ledger::read(
         clients,
@@ -199,6 +199,7 @@ fn settings(topic: &KafkaTopic, config: &config::Topics, durability: &Durability
     let retention_ms = match topic.name {
         name if name == READINGS.name => Some(config.readings_retention_ms),
         name if name == EVENTS.name => Some(config.events_retention_ms),
+        name if name == INTERVALS.name => Some(config.intervals_retention_ms),
         name if name == DEAD_LETTERS.name => Some(config.dead_letter_retention_ms),
         _ => None,
     };

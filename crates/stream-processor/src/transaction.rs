@@ -14,10 +14,13 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
-use crate::kafka::{Clients, Context, Verdict, verdict};
+use crate::kafka::{Clients, Context, Group, Verdict, verdict};
+use crate::metrics::Ended;
 use crate::records::Outgoing;
 
 /// Longest wait within one call, so that a request to stop is seen.
@@ -68,6 +71,17 @@ pub enum Failed {
     Unknown(KafkaError),
 }
 
+impl Failed {
+    /// How the transaction ended.
+    pub const fn ended(&self) -> Ended {
+        match self {
+            Self::Aborted(_) => Ended::Aborted,
+            Self::Fenced(_) => Ended::Fenced,
+            Self::Encode(_) | Self::Unknown(_) => Ended::Unknown,
+        }
+    }
+}
+
 /// The producer of a partition; see the module.
 pub struct Transactor {
     producer: ThreadedProducer<Context>,
@@ -76,8 +90,8 @@ pub struct Transactor {
 
 impl Transactor {
     /// Opens the producer: from now on every earlier one of this partition is fenced, and their transactions are decided.
-    pub fn open(clients: &Clients, partition: i32, stop: &Stop) -> Result<Self, Failed> {
-        let producer = clients.transactional(partition).create_with_context(Context).map_err(Failed::Unknown)?;
+    pub fn open(clients: &Clients, group: Group, partition: i32, stop: &Stop) -> Result<Self, Failed> {
+        let producer = clients.transactional(group, partition).create_with_context(Context).map_err(Failed::Unknown)?;
         let it = Self { producer, partition };
         it.repeat(|producer| producer.init_transactions(INIT_STEP), || stop.requested())?;
         Ok(it)
@@ -96,6 +110,11 @@ impl Transactor {
             thread::sleep(DELIVERY_POLL);
         }
         Ok(())
+    }
+
+    /// Adds to the open transaction how far a group's reading has come.
+    pub fn send_offsets(&self, offsets: &TopicPartitionList, of: &ConsumerGroupMetadata, stop: &Stop) -> Result<(), Failed> {
+        self.repeat(|producer| producer.send_offsets_to_transaction(offsets, of, STEP), || stop.expired())
     }
 
     /// Commits what [`Self::write`] has written.

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use contracts::topics::KafkaTopic;
 use measure::{MeterId, UnixMillis};
 
 use crate::acks::Acks;
-use crate::kafka::Clients;
+use crate::kafka::{Clients, Group};
 use crate::latest::Latest;
 use crate::ledger::{self, LedgerError};
 use crate::links::Links;
 use crate::live::Live;
 use crate::metrics::{Dropped, Ended, Metrics, Unsent};
 use crate::observer::{Observer, Phase};
+use crate::ownership::{Lost, Work};
 use crate::records::{Names, Outbox};
 use crate::routes::{Frame, Routes};
 use crate::shard::{Limits, Outcome, Partition, Rebuild, Useless};
@@ -64,19 +66,30 @@ impl Shared {
     }
 }
 
-/// Why a worker ended without having been asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum Lost {
-    /// The partition must be assigned anew.
-    #[error(transparent)]
-    Transaction(#[from] Failed),
-    /// The ledger can't be read, or must not be used.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
+impl Work for Shared {
+    fn group(&self) -> Group {
+        Group::INGEST
+    }
+
+    /// The ledger: the member reads nothing of it and stands for ownership only.
+    fn topic(&self) -> KafkaTopic {
+        contracts::topics::LEDGER
+    }
+
+    fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    fn work(&self, partition: i32, stop: &Stop) -> Result<(), Lost> {
+        work(self, partition, stop)
+    }
+
+    fn close(&self, partition: i32) {
+        self.routes.close(partition);
+    }
 }
 
-/// Works a partition until it is asked to stop (`Ok`) or has lost it.
-pub fn work(shared: &Shared, partition: i32, stop: &Stop) -> Result<(), Lost> {
+fn work(shared: &Shared, partition: i32, stop: &Stop) -> Result<(), Lost> {
     let Some(mut worker) = Worker::open(shared, partition, stop)? else { return Ok(()) };
     let (sender, frames) = flume::bounded(shared.queue_frames_max);
     shared.routes.open(partition, sender);
@@ -114,7 +127,7 @@ impl<'a> Worker<'a> {
     /// Opens the producer, then reads the ledger: this order makes the state complete. `None` if it was called off.
     fn open(shared: &'a Shared, partition: i32, stop: &Stop) -> Result<Option<Self>, Lost> {
         let start = Instant::now();
-        let transactor = match Transactor::open(&shared.clients, partition, stop) {
+        let transactor = match Transactor::open(&shared.clients, Group::INGEST, partition, stop) {
             Err(_) if stop.requested() => return Ok(None),
             opened => opened?,
         };
@@ -244,7 +257,7 @@ impl<'a> Worker<'a> {
         if shared.is_abandoned() {
             return Ok(());
         }
-        shared.metrics.ended(ended(&written));
+        shared.metrics.ended(written.as_ref().map_or_else(Failed::ended, |()| Ended::Committed));
         written?;
         shared.metrics.transaction_seconds.observe(start.elapsed().as_secs_f64());
         shared.metrics.records_committed.inc_by(u64::try_from(self.state.batch().records.len()).unwrap_or(u64::MAX));
@@ -297,15 +310,6 @@ const fn dropped(useless: Useless) -> Dropped {
     match useless {
         Useless::Repeated => Dropped::Repeated,
         Useless::Hole => Dropped::Hole,
-    }
-}
-
-const fn ended(written: &Result<(), Failed>) -> Ended {
-    match written {
-        Ok(()) => Ended::Committed,
-        Err(Failed::Aborted(_)) => Ended::Aborted,
-        Err(Failed::Fenced(_)) => Ended::Fenced,
-        Err(Failed::Encode(_) | Failed::Unknown(_)) => Ended::Unknown,
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use common::{S, World, eventually, frame, owns};
-use stream_processor::kafka::Clients;
+use stream_processor::kafka::{Clients, Group};
 use stream_processor::metrics::Ended;
 use stream_processor::transaction::{Stop, Transactor};
 use stream_processor::{Observer, Phase};
@@ -52,7 +52,7 @@ async fn a_fenced_instance_drops_everything_and_comes_back_by_assignment() {
 
     // Somebody else opens the producer of the meter's partition, as an owner does that the group has named.
     let (clients, partition) = (Clients::new(&world.config("processor-2").kafka).unwrap(), meter.partition(4));
-    let open = move || Transactor::open(&clients, partition, &Stop::default()).map(drop).unwrap();
+    let open = move || Transactor::open(&clients, Group::INGEST, partition, &Stop::default()).map(drop).unwrap();
     tokio::task::spawn_blocking(open).await.unwrap();
 
     meter.deliver(frame(S, 4, 6), S, 6).await;
@@ -91,7 +91,7 @@ async fn zombie(phase: Phase) {
     tokio::task::spawn_blocking(move || is_reached.recv().unwrap()).await.unwrap();
 
     let (clients, partition) = (Clients::new(&world.config("processor-2").kafka).unwrap(), meter.partition(4));
-    let open = move || Transactor::open(&clients, partition, &Stop::default()).map(drop).unwrap();
+    let open = move || Transactor::open(&clients, Group::INGEST, partition, &Stop::default()).map(drop).unwrap();
     tokio::task::spawn_blocking(open).await.unwrap();
     go.send(()).unwrap();
 
