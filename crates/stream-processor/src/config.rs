@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::interval::{self, Calendar, CalendarError, Rules};
+
 /// The default file: the reference of all keys.
 pub const DEFAULT: &str = include_str!("../stream-processor.toml");
 
@@ -54,6 +56,7 @@ pub struct Config {
     pub commit: Commit,
     pub limits: Limits,
     pub live: Live,
+    pub intervals: Intervals,
     pub http: Http,
     pub log: Log,
 }
@@ -166,6 +169,7 @@ pub struct Topics {
     pub min_insync_replicas: u16,
     pub readings_retention_ms: i64,
     pub events_retention_ms: i64,
+    pub intervals_retention_ms: i64,
     pub dead_letter_retention_ms: i64,
 }
 
@@ -197,6 +201,32 @@ pub struct Limits {
 pub struct Live {
     pub enabled: bool,
     pub interval_ms: i64,
+}
+
+/// Section `[intervals]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the default file documents every key")]
+pub struct Intervals {
+    pub enabled: bool,
+    pub commit_interval_ms: u64,
+    pub calendar_file: PathBuf,
+    pub rules: interval::Settings,
+}
+
+impl Intervals {
+    /// Reads the calendar and checks the settings.
+    pub fn rules(&self) -> Result<Rules, ConfigError> {
+        let calendar = if self.calendar_file.as_os_str().is_empty() {
+            Calendar::default()
+        } else {
+            let path = &self.calendar_file;
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+            let refused = |error: CalendarError| ConfigError::Parse { from: path.display().to_string(), message: error.to_string() };
+            Calendar::parse(&text).map_err(refused)?
+        };
+        Rules::new(self.rules.clone(), calendar).map_err(|error| ConfigError::Value { key: "intervals.rules", problem: error.to_string() })
+    }
 }
 
 /// Section `[http]`.
@@ -276,6 +306,8 @@ impl Config {
         if self.commit.batch_records_max == 0 || self.commit.queue_frames_max == 0 {
             return problem("commit", "batch_records_max and queue_frames_max must be 1 or more");
         }
+        Rules::new(self.intervals.rules.clone(), Calendar::default())
+            .map_err(|error| ConfigError::Value { key: "intervals.rules", problem: error.to_string() })?;
         Ok(())
     }
 }
@@ -361,6 +393,8 @@ mod tests {
             ("[mqtt]\nservers = ['gate://a:1', 'gate://b:1', 'mqtts://a:1']", "mqtt.servers names a:1 twice"),
             ("[mqtt]\nservers = []", "give at least one broker"),
             ("[topics]\nmin_insync_replicas = 2", "must not exceed"),
+            ("[intervals.rules]\nhorizon_ms = 5", "intervals.rules horizon_ms is 5: 3600000 to 604800000 are possible"),
+            ("[intervals.rules]\nhorizon = 5", "unknown field `horizon`"),
             ("[log]\nformat = 'xml'", "unknown variant `xml`"),
             ("[kafka", "test.toml"),
         ] {

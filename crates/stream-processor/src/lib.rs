@@ -6,6 +6,9 @@
 //! acknowledges ([`acks`], [`links`]). What operators see ([`live`],
 //! [`latest`]) comes after the commit.
 //!
+//! What follows from the readings is derived by a second group ([`derive`]): pure functions of the log, so far [`interval`]; those of
+//! [`balance`] and [`alert`] are not fed yet.
+//!
 //! Nothing is kept on disk: [`ledger`] brings everything back from Kafka. Memory is bounded everywhere, and what does not fit is dropped
 //! and counted ([`metrics`]), because the meters send again whatever was not acknowledged.
 
@@ -13,7 +16,9 @@ pub mod acks;
 pub mod alert;
 pub mod balance;
 pub mod config;
+pub mod derive;
 pub mod http;
+pub mod interval;
 pub mod kafka;
 pub mod latest;
 pub mod ledger;

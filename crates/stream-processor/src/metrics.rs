@@ -102,6 +102,10 @@ pub struct Metrics {
     pub partitions_owned: Gauge,
     pub brokers_connected: Gauge,
     pub streams: Gauge,
+    pub readings_taken: Counter,
+    pub readings_replayed: Counter,
+    pub readings_unreadable: Counter,
+    pub derived: Counter,
     frames_dropped: Family<Reason, Counter>,
     transactions: Family<Outcome, Counter>,
     unsent: Family<What, Counter>,
@@ -129,6 +133,10 @@ impl Metrics {
             partitions_owned: Gauge::default(),
             brokers_connected: Gauge::default(),
             streams: Gauge::default(),
+            readings_taken: Counter::default(),
+            readings_replayed: Counter::default(),
+            readings_unreadable: Counter::default(),
+            derived: Counter::default(),
             frames_dropped: Family::default(),
             transactions: Family::default(),
             unsent: Family::default(),
@@ -151,6 +159,18 @@ impl Metrics {
         registry.register("broker_connected", "1 while there is a connection to the broker", it.broker_connected.clone());
         registry.register("brokers_connected", "Connections to MQTT brokers", it.brokers_connected.clone());
         registry.register("streams", "Streams remembered", it.streams.clone());
+        registry.register("readings_taken", "Readings that something was derived from, for the first time", it.readings_taken.clone());
+        registry.register(
+            "readings_replayed",
+            "Readings read again after a predecessor, to know what it knew",
+            it.readings_replayed.clone(),
+        );
+        registry.register(
+            "readings_unreadable",
+            "Records of the readings' topic that are none, passed over",
+            it.readings_unreadable.clone(),
+        );
+        registry.register("derived", "Records derived from readings, in Kafka", it.derived.clone());
         it.registry = Arc::new(registry);
         it
     }

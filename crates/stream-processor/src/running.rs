@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::config::Config;
-use crate::kafka::{Clients, KafkaSetupError};
+use crate::config::{Config, ConfigError};
+use crate::derive::Derive;
+use crate::interval::Aggregator;
+use crate::kafka::{Clients, Group, KafkaSetupError};
 use crate::latest::Latest;
 use crate::ledger::{self, LedgerError};
 use crate::metrics::Metrics;
@@ -48,6 +50,9 @@ pub enum StartError {
     /// Kafka's topics.
     #[error(transparent)]
     Topics(#[from] TopicsError),
+    /// A file that the configuration names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -65,7 +70,8 @@ pub struct Running {
     ending: EndOnDrop,
     http_address: SocketAddr,
     http_stop: oneshot::Sender<()>,
-    member: JoinHandle<()>,
+    /// Who takes part in a group each.
+    members: JoinSet<()>,
     links: Vec<JoinHandle<()>>,
     http: JoinHandle<std::io::Result<()>>,
 }
@@ -86,6 +92,7 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     let listener = http::bind(address).await.map_err(listen_error)?;
     let http_address = listener.local_addr().map_err(listen_error)?;
     let clients = Clients::new(&config.kafka)?;
+    let rules = config.intervals.enabled.then(|| config.intervals.rules()).transpose()?;
     let metrics = Metrics::new();
     let (links, receivers) = link::links(&config.mqtt, &metrics)?;
     let report = topics::ensure(&clients, &config.topics).await?;
@@ -98,6 +105,15 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     check_ledger(&clients, config.topics.partitions).await?;
 
     let latest = if config.live.enabled { Some(Latest::new(&clients).map_err(KafkaSetupError::from)?) } else { None };
+    let intervals = rules.map(|rules| Derive {
+        clients: clients.clone(),
+        group: Group::INTERVALS,
+        target: contracts::topics::INTERVALS,
+        transform: Arc::new(move |mark| Aggregator::new(rules.clone(), mark.into())),
+        metrics: metrics.clone(),
+        observer: Arc::clone(&observer),
+        commit_interval: Duration::from_millis(config.intervals.commit_interval_ms),
+    });
     let shared = Arc::new(Shared {
         names: Names::new(&clients),
         clients,
@@ -118,7 +134,8 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     let links = receivers.collect();
     let ending = Arc::new(Ending::default());
     let revoke_timeout = Duration::from_millis(config.commit.revoke_timeout_ms);
-    let member = tokio::task::spawn_blocking({
+    let mut members = JoinSet::new();
+    members.spawn_blocking({
         let (shared, ending) = (Arc::clone(&shared), Arc::clone(&ending));
         move || {
             ownership::run(&shared, &ending, revoke_timeout);
@@ -127,13 +144,17 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
             }
         }
     });
+    if let Some(intervals) = intervals {
+        let ending = Arc::clone(&ending);
+        members.spawn_blocking(move || ownership::run(&Arc::new(intervals), &ending, revoke_timeout));
+    }
     let (http_stop, stopped) = oneshot::channel();
     let stopped = async {
         // A dropped sender stops it as well.
         let _ = stopped.await;
     };
     let http = tokio::spawn(http::serve(listener, shared.metrics.clone(), stopped));
-    Ok(Running { shared, ending: EndOnDrop(ending), http_address, http_stop, member, links, http })
+    Ok(Running { shared, ending: EndOnDrop(ending), http_address, http_stop, members, links, http })
 }
 
 /// Runs an instance until `shutdown`, then drains it.
@@ -165,10 +186,7 @@ impl Running {
 
     /// Ends when the instance has given up by itself; [`Self::shutdown`] says why.
     pub async fn ended(&mut self) {
-        // Polled again after its end, a handle would panic; `shutdown` looks whether it is finished.
-        if !self.member.is_finished() {
-            let _ = (&mut self.member).await;
-        }
+        let _ = self.members.join_next().await;
     }
 
     /// Ends as if the process had died, as far as that is possible from within: transactions are left as they are, nothing more is
@@ -183,10 +201,12 @@ impl Running {
     }
 
     /// Drains: frames end, what is accepted is committed and acknowledged, the group is left, the brokers are told goodbye.
-    pub async fn shutdown(self) -> Result<(), StartError> {
+    pub async fn shutdown(mut self) -> Result<(), StartError> {
         self.ending.0.request();
-        let ended = self.member.is_finished();
-        let member = if ended { Ok(()) } else { self.member.await };
+        let mut members = Ok(());
+        while let Some(ended) = self.members.join_next().await {
+            members = members.and(ended);
+        }
         let told = self.links.into_iter().enumerate().filter(|(number, link)| {
             let told = self.shared.links.disconnect(*number);
             if !told {
@@ -206,7 +226,7 @@ impl Running {
         }
         let _ = self.http_stop.send(());
         let _ = self.http.await;
-        member.map_err(|error| StartError::Task(error.to_string()))?;
+        members.map_err(|error| StartError::Task(error.to_string()))?;
         self.ending.0.fatal().map_or(Ok(()), |why| Err(StartError::Fatal(why.to_owned())))
     }
 }

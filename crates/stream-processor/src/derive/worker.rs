@@ -1,0 +1,158 @@
+//! One owned partition: a thread that reads, derives and commits.
+
+use std::time::{Duration, Instant};
+
+use contracts::ReadingRecord;
+use rdkafka::Message;
+use rdkafka::error::KafkaError;
+
+use super::source::{Progress, Source, after};
+use super::{Derive, Mark, Transform};
+use crate::metrics::Ended;
+use crate::observer::Phase;
+use crate::ownership::Lost;
+use crate::records::Outgoing;
+use crate::transaction::{Failed, Stop, Transactor};
+
+/// Longest sleep of a worker with nothing to do; a request to stop is seen as fast.
+const IDLE: Duration = Duration::from_millis(100);
+/// What is derived is committed at once from so many outputs on.
+const OUTPUTS_MAX: usize = 4_000;
+/// What led to nothing is committed so often: a successor would read it again.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Works a partition until it is asked to stop or has lost it.
+pub(super) fn work<T: Transform>(derive: &Derive<T>, partition: i32, stop: &Stop) -> Result<(), Lost> {
+    let transactor = match Transactor::open(&derive.clients, derive.group, partition, stop) {
+        Err(_) if stop.requested() => return Ok(()),
+        opened => opened?,
+    };
+    let topic = derive.clients.topic(&contracts::topics::READINGS);
+    let unreadable = |source| Lost::Source { topic: topic.clone(), source };
+    let source = Source::open(&derive.clients, derive.group, topic.clone(), partition).map_err(unreadable)?;
+    let Progress { next, low_water } = source.start;
+    tracing::info!(partition, next, low_water = low_water.offset, "partition's readings assigned");
+    let now = Instant::now();
+    let mut worker = Worker {
+        derive,
+        partition,
+        transactor,
+        target: derive.clients.topic(&derive.target),
+        transform: (derive.transform)(low_water),
+        next,
+        committed: source.start,
+        outputs: Vec::new(),
+        bytes: Vec::new(),
+        last_commit: now,
+        source,
+    };
+    while !stop.requested() {
+        worker.read().map_err(unreadable)?;
+        if worker.is_due() {
+            worker.commit(stop)?;
+        }
+    }
+    worker.commit(stop)
+}
+
+struct Worker<'a, T: Transform> {
+    derive: &'a Derive<T>,
+    partition: i32,
+    transactor: Transactor,
+    source: Source,
+    target: String,
+    transform: T,
+    /// The first reading that was not taken.
+    next: i64,
+    committed: Progress,
+    outputs: Vec<T::Output>,
+    bytes: Vec<u8>,
+    last_commit: Instant,
+}
+
+impl<T: Transform> Worker<'_, T> {
+    /// Takes what there is, until a commit is due or nothing has come for a while.
+    fn read(&mut self) -> Result<(), KafkaError> {
+        let until = self.last_commit.checked_add(self.derive.commit_interval).unwrap_or(self.last_commit);
+        loop {
+            let wait = if self.outputs.is_empty() { IDLE } else { until.saturating_duration_since(Instant::now()).min(IDLE) };
+            let Some(message) = self.source.next(wait)? else { return Ok(()) };
+            let metrics = &self.derive.metrics;
+            match serde_json::from_slice::<ReadingRecord>(message.payload().unwrap_or_default()) {
+                Ok(reading) => self.transform.take(message.offset(), &reading, &mut self.outputs),
+                Err(error) => {
+                    metrics.readings_unreadable.inc();
+                    tracing::warn!(offset = message.offset(), %error, "no reading: passed over");
+                }
+            }
+            if message.offset() < self.committed.next {
+                // What follows from it was written by a predecessor.
+                self.outputs.clear();
+                metrics.readings_replayed.inc();
+            } else {
+                self.next = after(&message);
+                metrics.readings_taken.inc();
+            }
+            if self.outputs.len() >= OUTPUTS_MAX || Instant::now() >= until {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let waited = self.last_commit.elapsed();
+        if self.outputs.is_empty() {
+            self.next > self.committed.next && waited >= PROGRESS_INTERVAL
+        } else {
+            self.outputs.len() >= OUTPUTS_MAX || waited >= self.derive.commit_interval
+        }
+    }
+
+    /// Writes what follows from the readings taken so far, and how far that is, in one transaction.
+    fn commit(&mut self, stop: &Stop) -> Result<(), Lost> {
+        if self.next == self.committed.next {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let progress = Progress { next: self.next, low_water: self.low_water() };
+        self.derive.observer.phase(self.partition, Phase::BeforeProduce);
+        let written = self.write(progress, stop);
+        let metrics = &self.derive.metrics;
+        metrics.ended(match &written {
+            Ok(()) => Ended::Committed,
+            Err(Lost::Transaction(failed)) => failed.ended(),
+            Err(_) => Ended::Unknown,
+        });
+        written?;
+        metrics.derived.inc_by(u64::try_from(self.outputs.len()).unwrap_or(u64::MAX));
+        self.outputs.clear();
+        (self.committed, self.last_commit) = (progress, start);
+        self.derive.observer.phase(self.partition, Phase::AfterCommitBeforeAck);
+        Ok(())
+    }
+
+    /// Not after what was taken.
+    fn low_water(&self) -> Mark {
+        let mark = self.transform.low_water();
+        Mark { offset: mark.offset.min(self.next), ..mark }
+    }
+
+    fn write(&mut self, progress: Progress, stop: &Stop) -> Result<(), Lost> {
+        self.bytes.clear();
+        let mut ends = Vec::with_capacity(self.outputs.len());
+        for output in &self.outputs {
+            serde_json::to_writer(&mut self.bytes, output).map_err(Failed::Encode)?;
+            ends.push(self.bytes.len());
+        }
+        let mut start = 0;
+        let records = self.outputs.iter().zip(ends).map(|(output, end)| {
+            let value = self.bytes.get(std::mem::replace(&mut start, end)..end);
+            Outgoing { topic: &self.target, key: T::meter(output).as_str().as_bytes(), value, headers: None }
+        });
+        self.transactor.write(records, stop)?;
+        let (offsets, group) = self.source.offsets(progress).map_err(Failed::Unknown)?;
+        self.transactor.send_offsets(&offsets, group, stop)?;
+        self.derive.observer.phase(self.partition, Phase::BeforeCommit);
+        Ok(self.transactor.commit(stop)?)
+    }
+}
