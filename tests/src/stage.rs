@@ -7,7 +7,7 @@ use anyhow::Context;
 use contracts::topics::KafkaTopic;
 use pki::Role;
 use tempfile::TempDir;
-use testkit::kafka::{Row, read_topic};
+use testkit::kafka::{Row, read_topic, write_topic};
 use testkit::{Credentials, Identity, KafkaHandle, Mosquitto, await_until};
 
 use crate::PATIENCE;
@@ -24,6 +24,8 @@ pub struct Stage {
     mqtt: SocketAddr,
     /// Where processors do.
     servers: Vec<String>,
+    /// Whether processors make intervals: a second group, which most tests do without.
+    pub intervals: bool,
     dir: TempDir,
 }
 
@@ -80,6 +82,7 @@ impl Stage {
             broker_config: None,
             mqtt: (Ipv4Addr::LOCALHOST, 0).into(),
             servers: Vec::new(),
+            intervals: false,
             dir: tempfile::Builder::new().prefix("ferraris-promise-").tempdir()?,
         })
     }
@@ -136,6 +139,11 @@ impl Stage {
         read_topic(&self.bootstrap, &topic.name_with(&self.prefix)).await
     }
 
+    /// Writes records into a topic, past all processors.
+    pub async fn write(&self, topic: &KafkaTopic, rows: Vec<(String, Vec<u8>)>) -> anyhow::Result<()> {
+        write_topic(&self.bootstrap, &topic.name_with(&self.prefix), rows).await
+    }
+
     /// A configuration file for a processor of this name.
     pub fn processor_config(&mut self, name: &str) -> anyhow::Result<PathBuf> {
         let Identity { ca, certificate, key } = self.client(name, Role::Service)?;
@@ -144,6 +152,7 @@ impl Stage {
             "[mqtt]\nservers = {:?}\nclient_id = '{name}'\nca_file = '{}'\ncertificate_file = '{}'\nkey_file = '{}'\n\
              reconnect_max_ms = 1000\n\
              [kafka]\nbootstrap_servers = '{}'\ntopic_prefix = '{}'\nsession_timeout_ms = 6000\n\
+             [intervals]\nenabled = {}\n\
              [http]\nlisten = '127.0.0.1:0'\n",
             self.servers,
             ca.display(),
@@ -151,6 +160,7 @@ impl Stage {
             key.display(),
             self.bootstrap,
             self.prefix,
+            self.intervals,
         );
         std::fs::write(&path, text)?;
         Ok(path)

@@ -150,9 +150,7 @@ pub fn configuration() -> (TempDir, Authority, Config) {
         watch_ms: 20,
         crl_expired: Default::default(),
     });
-    config.listen.mqtts = ([127, 0, 0, 1], 0).into();
-    config.listen.admin = ([127, 0, 0, 1], 0).into();
-    // Whoever is refused here is not to be waited for.
+    (config.listen.mqtts, config.listen.admin) = (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
     config.limits.refusal_pause_ms = 0;
     (dir, authority, config)
 }

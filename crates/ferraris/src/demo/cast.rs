@@ -168,6 +168,8 @@ fn processor_config(papers: &Papers, stage: &Stage, broker: SocketAddr) -> anyho
     config.topics.partitions = PARTITIONS;
     // The mock knows no administration; its topics are there already.
     config.topics.manage = !stage.is_mock();
+    // The mock keeps a few minutes only, and its transactions are for show.
+    config.intervals.enabled = !stage.is_mock();
     config.http.listen = any_port();
     Ok(config)
 }

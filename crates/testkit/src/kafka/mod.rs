@@ -3,9 +3,11 @@
 mod jars;
 mod read;
 mod server;
+mod write;
 
 pub use read::{Row, read_topic};
 pub use server::{Kafka, KafkaHandle};
+pub use write::write_topic;
 
 use std::time::Duration;
 
