@@ -2,7 +2,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "measures simulations of fixed dimension")]
 
-#[path = "../examples/figures/bench.rs"]
+#[path = "../examples/feeder/bench.rs"]
 mod bench;
 
 use fleet::feeder::{FeederConfig, Theft, TheftKind};
