@@ -5,10 +5,11 @@ use std::time::Duration;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use rustix::time::{ClockId, clock_gettime};
 
-/// The time of this thread.
+/// The time of this thread, as criterion wants it.
 pub struct ProcessorTime;
 
-fn now() -> Duration {
+/// What this thread has taken so far.
+pub fn now() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap())
 }

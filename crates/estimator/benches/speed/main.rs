@@ -1,7 +1,8 @@
-//! What a step costs, beside the crates that do the same: `cargo bench -p estimator --bench speed -- [--instructions] [--json]`.
+//! What a step costs, beside the crates that do the same: `cargo bench -p estimator --bench speed -- [--instructions] [--race] [--json]`.
 //!
-//! criterion measures times and callgrind counts instructions; then a table beside their targets follows. Everything that a step is given was
-//! computed before. With `--instructions` they alone are counted, which takes seconds and does not depend on the machine.
+//! Whole filters and peers are measured side by side, rooms by criterion, and callgrind counts instructions; then a table beside their targets
+//! follows. Everything that a step is given was computed before. With `--instructions` they alone are counted, which takes seconds and does
+//! not depend on the machine; with `--race` filters and peers alone are measured.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,10 +15,10 @@ mod instructions;
 mod meter;
 mod moment;
 mod peers;
+mod race;
 mod rooms;
 mod table;
 
-use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -28,9 +29,10 @@ use estimator::monitor::replay::TWO_HOURS;
 use estimator::{Estimator, Real};
 
 use clock::ProcessorTime;
-use meter::{Meter, NOISY, PZEM};
+use meter::{NOISY, PZEM};
 use moment::Moment;
-use peers::{Adskalman, Kfilter, Minikalman, Ours, Peer};
+use peers::{Adskalman, Kfilter, Minikalman, Ours};
+use race::{Contender, Race};
 use table::{Bound, Figure};
 
 /// A day, second by second.
@@ -40,6 +42,9 @@ const HOUR: usize = 3600;
 
 /// Given to this program by itself: only measure.
 const MEASURE: &str = "--measure";
+/// These alone.
+const RACE: &str = "--race";
+const INSTRUCTIONS: &str = "--instructions";
 
 /// A step in single precision may take this long on x86-64, in ns.
 const STEP_NS: f64 = 150.0;
@@ -49,47 +54,11 @@ fn criterion_directory() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("criterion")
 }
 
-/// The whole filter on a day, second after second and again.
-fn step<F: Real>(criterion: &mut Criterion<ProcessorTime>, precision: &str, meter: &Meter) {
-    let samples = meter.samples::<F>(DAY);
-    let mut samples = samples.iter().cycle();
-    let mut estimator = meter.estimator::<F>();
-    criterion.bench_function(&step_name(precision, meter), |bencher| {
-        bencher.iter(|| samples.next().map(|sample| estimator.step(black_box(F::ONE), black_box(sample))));
-    });
-}
-
-fn step_name(precision: &str, meter: &Meter) -> String {
-    format!("step {precision}, {}", meter.name)
-}
-
-fn peer<F, P: Peer<F>>(criterion: &mut Criterion<ProcessorTime>, precision: &str, moments: &[Moment<F>]) {
-    let mut peer = P::starting_at(&moments[0].posterior);
-    let mut moments = moments.iter().cycle();
-    criterion.bench_function(&format!("{} {precision}", P::NAME), |bencher| {
-        bencher.iter(|| moments.next().map(|moment| peer.step(black_box(moment))));
-    });
-}
-
-macro_rules! measure_in {
-    ($float:ident, $criterion:expr) => {{
-        let (criterion, precision) = ($criterion, stringify!($float));
-        step::<$float>(criterion, precision, &NOISY);
-        step::<$float>(criterion, precision, &PZEM);
-        let moments = Moment::<$float>::of(&NOISY, HOUR);
-        rooms::measure(criterion, precision, &NOISY, &moments);
-        peer::<$float, Ours<$float>>(criterion, precision, &moments);
-        peer::<$float, Kfilter<$float>>(criterion, precision, &moments);
-        peer::<$float, Adskalman<$float>>(criterion, precision, &moments);
-        peer::<$float, Minikalman<$float>>(criterion, precision, &moments);
-    }};
+fn measure_in<F: Real>(criterion: &mut Criterion<ProcessorTime>, precision: &str) {
+    rooms::measure(criterion, precision, &NOISY, &Moment::<F>::of(&NOISY, HOUR));
 }
 
 fn measure() {
-    let moments = Moment::<f64>::of(&NOISY, HOUR);
-    peers::agree::<Kfilter<f64>>(&moments);
-    peers::agree::<Adskalman<f64>>(&moments);
-    peers::agree::<Minikalman<f64>>(&moments);
     let mut criterion = Criterion::default()
         .with_measurement(ProcessorTime)
         .without_plots()
@@ -97,8 +66,8 @@ fn measure() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_millis(1500))
         .sample_size(50);
-    measure_in!(f32, &mut criterion);
-    measure_in!(f64, &mut criterion);
+    measure_in::<f32>(&mut criterion, "f32");
+    measure_in::<f64>(&mut criterion, "f64");
 }
 
 /// Median of what criterion measured last, in ns.
@@ -110,33 +79,41 @@ fn median(name: &str) -> f64 {
     estimates["median"]["point_estimate"].as_f64().unwrap()
 }
 
-fn figures() -> Vec<Figure> {
-    let time = |name: &str, bound| Figure::new(name, median(name), "ns", bound);
-    let mut figures = Vec::new();
-    for (precision, bound) in [("f32", Some(Bound::AtMost(STEP_NS))), ("f64", None)] {
-        figures.extend([NOISY, PZEM].map(|meter| time(&step_name(precision, &meter), bound)));
-    }
-    let names = [Kfilter::<f32>::NAME, Adskalman::<f32>::NAME, Minikalman::<f32>::NAME];
-    for precision in ["f32", "f64"] {
-        figures.extend(rooms::ROOMS.map(|room| time(&format!("{room} {precision}"), None)));
-        let plain = format!("{} {precision}", Ours::<f32>::NAME);
-        let step = step_name(precision, &NOISY);
-        figures.push(time(&plain, None));
-        for peer in names {
-            let theirs = format!("{peer} {precision}");
-            figures.push(time(&theirs, None));
-            for ours in [&plain, &step] {
-                figures.push(Figure::new(
-                    &format!("{theirs} / {ours}"),
-                    median(&theirs) / median(ours),
-                    "ratio",
-                    Some(Bound::AtLeast(1.0)),
-                ));
-            }
+/// Times and ratios of whole filters and peers.
+macro_rules! race_in {
+    ($float:ident, $bound:expr) => {{
+        let precision = stringify!($float);
+        let moments = Moment::<$float>::of(&NOISY, HOUR);
+        let race = Race::of(vec![
+            Contender::whole::<$float>(precision, &NOISY, DAY),
+            Contender::whole::<$float>(precision, &PZEM, DAY),
+            Contender::peer::<$float, Ours<$float>>(precision, &moments),
+            Contender::peer::<$float, Kfilter<$float>>(precision, &moments),
+            Contender::peer::<$float, Adskalman<$float>>(precision, &moments),
+            Contender::peer::<$float, Minikalman<$float>>(precision, &moments),
+        ]);
+        let plain = race::peer_name::<$float, Ours<$float>>(precision);
+        let [noisy, pzem] = [NOISY, PZEM].map(|meter| race::whole_name(precision, &meter));
+        let mut figures = vec![race.time(&noisy, $bound), race.time(&pzem, $bound), race.time(&plain, None)];
+        for theirs in [
+            race::peer_name::<$float, Kfilter<$float>>(precision),
+            race::peer_name::<$float, Adskalman<$float>>(precision),
+            race::peer_name::<$float, Minikalman<$float>>(precision),
+        ] {
+            figures.extend([race.time(&theirs, None), race.ratio(&theirs, &plain), race.ratio(&theirs, &noisy)]);
         }
-    }
-    figures.extend(state_figures::<f32>("f32"));
-    figures.extend(state_figures::<f64>("f64"));
+        figures
+    }};
+}
+
+/// Filters and peers side by side.
+fn raced() -> Vec<Figure> {
+    let moments = Moment::<f64>::of(&NOISY, HOUR);
+    peers::agree::<Kfilter<f64>>(&moments);
+    peers::agree::<Adskalman<f64>>(&moments);
+    peers::agree::<Minikalman<f64>>(&moments);
+    let mut figures = race_in!(f32, Some(Bound::AtMost(STEP_NS)));
+    figures.extend(race_in!(f64, None));
     figures
 }
 
@@ -152,11 +129,12 @@ fn state_figures<F: Real>(precision: &str) -> [Figure; 3] {
 }
 
 /// What criterion measures, in a process of its own: it reports on standard output, which belongs to the figures.
-fn measured() -> Vec<Figure> {
+fn rooms() -> Vec<Figure> {
     let mut measuring = Command::new(std::env::current_exe().unwrap());
     let measured = measuring.arg(MEASURE).stdout(std::io::stderr()).status().unwrap();
     assert!(measured.success(), "measuring ended with {measured}");
-    figures()
+    let names = ["f32", "f64"].into_iter().flat_map(|precision| rooms::ROOMS.map(|room| format!("{room} {precision}")));
+    names.map(|name| Figure::new(&name, median(&name), "ns", None)).collect()
 }
 
 fn main() -> ExitCode {
@@ -170,7 +148,18 @@ fn main() -> ExitCode {
         measure();
         return ExitCode::SUCCESS;
     }
-    let mut figures = if given("--instructions") { Vec::new() } else { measured() };
-    figures.extend(instructions::figures());
+    let everything = !given(RACE) && !given(INSTRUCTIONS);
+    let mut figures = Vec::new();
+    if everything || given(RACE) {
+        figures.extend(raced());
+    }
+    if everything {
+        figures.extend(rooms());
+        figures.extend(state_figures::<f32>("f32"));
+        figures.extend(state_figures::<f64>("f64"));
+    }
+    if everything || given(INSTRUCTIONS) {
+        figures.extend(instructions::figures());
+    }
     table::print(&figures, given("--json"))
 }
