@@ -8,7 +8,7 @@ use measure::WattHours;
 
 use crate::Real;
 use crate::filter::{Belief, STATES, Scalar};
-use crate::load::{ACTIVE, BEHIND_LOOP, BUT_FREQUENCY, ENERGY, GAP_S, LOOP, SUPPLY};
+use crate::load::{ACTIVE, BEHIND_LOOP, ENERGY, GAP_S, LOOP, SUPPLY};
 
 /// Seconds in an hour: power integrates in W s, energy counts in Wh.
 const HOUR_S: f64 = 3600.0;
@@ -83,7 +83,7 @@ impl<F: Real> Ledger<F> {
         gradient[SUPPLY] = active * hours;
         gradient[ACTIVE] = (supply - F::of(2.0) * loop_ohm * active) * hours;
         gradient[LOOP] = -(active * active) * hours;
-        belief.integrate::<BEHIND_LOOP, BUT_FREQUENCY>(ENERGY, &gradient);
+        belief.integrate::<BEHIND_LOOP>(&gradient);
         let increment = mean_power * hours;
         belief.mean[ENERGY] += increment;
         let rounding = F::of(INTEGRATION_RELATIVE) * increment;
@@ -124,7 +124,7 @@ impl<F: Real> Ledger<F> {
         }
         let mut row = [F::ZERO; STATES];
         row[ENERGY] = F::ONE;
-        belief.sequence().absorb::<{ 1 << ENERGY }, BUT_FREQUENCY>(&Scalar { row, innovation, variance });
+        belief.sequence().absorb_first::<{ 1 << ENERGY }, true>(&Scalar { row, innovation, variance });
         self.carry(belief);
         contradicted
     }

@@ -6,7 +6,8 @@ use crate::Real;
 use crate::energy::{Ledger, VARIANCE_UNTICKED};
 use crate::filter::{ALL, Belief, Scalar, dot};
 use crate::gate::{self, Verdict};
-use crate::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, NoiseModel, P, RMS, V};
+use crate::joint;
+use crate::load::{self, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, NoiseModel, P, RMS, V};
 use crate::monitor::replay::TWO_HOURS;
 use crate::monitor::{self, Monitors, Repetition};
 use crate::real::{exp_near_zero, sqrt};
@@ -167,17 +168,19 @@ impl<F: Real> Track<F> {
     fn take(&mut self, elapsed: F, z: &[F; CHANNELS], noise: &[F; CHANNELS], contradicted: bool) -> Outcome<F> {
         let sample = load::linearise(&self.belief, z, noise);
         let surprise = surprise(&self.belief, &sample);
-        let prior = self.belief;
-        let nis = load::update(&mut self.belief, &sample, None);
+        let (updated, nis) = load::updated(&self.belief, &sample, None);
         let checksum = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
         let mut verdicts = Flags::empty();
         if nis[V] + nis[I] + nis[P] + nis[HZ] > F::of(gate::NIS_MAX) {
-            self.belief = prior;
             verdicts = self.explain(z, noise, contradicted);
         } else {
             self.disputes = 0;
             if elapsed > F::of(load::GAP_S) {
-                self.relinearise(&prior, z, noise, None);
+                let prior = self.belief;
+                self.belief.mean = updated.mean;
+                self.relinearise(prior, z, noise, None);
+            } else {
+                self.belief = updated;
             }
         }
         if verdicts.is_empty() && self.since_event > SETTLING_SAMPLES {
@@ -192,12 +195,13 @@ impl<F: Real> Track<F> {
     fn refine_frequency(&mut self, refined: Option<(F, F)>) {
         if let Some((mean, variance)) = refined {
             self.belief.mean[FREQUENCY] = mean;
-            self.belief.covariance[(FREQUENCY, FREQUENCY)] = variance;
+            self.belief.covariance.set(FREQUENCY, FREQUENCY, variance);
         }
     }
 
-    /// Explains a sample that noise does not. One that the filter starts anew from is believed, and so not called bad.
-    #[cold]
+    /// Explains a sample that noise does not. One that the filter starts anew from is believed, and so not called bad. Not `cold`, for then it
+    /// is compiled for size, and one sample in sixteen comes here.
+    #[inline(never)]
     fn explain(&mut self, z: &[F; CHANNELS], noise: &[F; CHANNELS], contradicted: bool) -> Flags {
         let sample = load::linearise(&self.belief, z, noise);
         let verdict = gate::judge(&self.belief, &sample, contradicted);
@@ -214,7 +218,7 @@ impl<F: Real> Track<F> {
         if self.disputes >= DISPUTES_MAX {
             self.restart(z);
             let sample = load::linearise(&self.belief, z, noise);
-            load::update(&mut self.belief, &sample, None);
+            (self.belief, _) = load::updated(&self.belief, &sample, None);
             return Flags::RESTARTED;
         }
         if !verdict.reject {
@@ -226,25 +230,33 @@ impl<F: Real> Track<F> {
     /// Updates with what the verdict leaves of the sample.
     fn learn(&mut self, verdict: &Verdict, z: &[F; CHANNELS], noise: &[F; CHANNELS], sample: &[Scalar<F>; CHANNELS]) {
         verdict.widen(&mut self.belief);
-        let prior = self.belief;
-        load::update(&mut self.belief, sample, verdict.bad);
         if verdict.step || verdict.shift {
-            self.relinearise(&prior, z, noise, verdict.bad);
+            let prior = self.belief;
+            self.belief.mean = joint::updated_mean(&prior, sample, verdict.bad);
+            self.relinearise(prior, z, noise, verdict.bad);
+        } else {
+            (self.belief, _) = load::updated(&self.belief, sample, verdict.bad);
         }
     }
 
     /// Repeats the update of `prior` twice, linearised at the result (Gauss-Newton): after a step, a shift or a gap the state moves so far
     /// that P = V Ia is not linear on the way.
-    fn relinearise(&mut self, prior: &Belief<F>, z: &[F; CHANNELS], noise: &[F; CHANNELS], bad: Option<usize>) {
-        for _ in 0..2 {
-            let moved = core::array::from_fn(|i| self.belief.mean[i] - prior.mean[i]);
-            let mut sample = load::linearise(&self.belief, z, noise);
-            for scalar in &mut sample {
-                scalar.innovation += dot::<ALL, F>(&scalar.row, &moved);
-            }
-            self.belief = *prior;
-            load::update(&mut self.belief, &sample, bad);
+    #[inline(never)]
+    fn relinearise(&mut self, prior: Belief<F>, z: &[F; CHANNELS], noise: &[F; CHANNELS], bad: Option<usize>) {
+        self.belief.mean = joint::updated_mean(&prior, &self.linearised_from(&prior, z, noise), bad);
+        let sample = self.linearised_from(&prior, z, noise);
+        (self.belief, _) = load::updated(&prior, &sample, bad);
+    }
+
+    /// The sample, linearised at the mean of now, for an update of `prior`.
+    #[inline(always)]
+    fn linearised_from(&self, prior: &Belief<F>, z: &[F; CHANNELS], noise: &[F; CHANNELS]) -> [Scalar<F>; CHANNELS] {
+        let moved = core::array::from_fn(|i| self.belief.mean[i] - prior.mean[i]);
+        let mut sample = load::linearise(&self.belief, z, noise);
+        for scalar in &mut sample {
+            scalar.innovation += dot::<ALL, F>(&scalar.row, &moved);
         }
+        sample
     }
 
     /// Starts anew from a sample; what is known of the slow states stays, the loop's resistance less certain than before.
@@ -281,9 +293,7 @@ impl<F: Real> Track<F> {
     fn settle(&mut self, elapsed: F, flags: Flags) {
         self.unchecked += 1;
         let quiet = flags.is_empty() && elapsed <= F::of(load::GAP_S) && self.since_event > SETTLING_SAMPLES;
-        if quiet && self.unchecked < UNCHECKED_MAX {
-            load::bound(&mut self.belief);
-        } else {
+        if !quiet || self.unchecked >= UNCHECKED_MAX {
             load::settle(&mut self.belief);
             self.unchecked = 0;
         }
@@ -292,7 +302,7 @@ impl<F: Real> Track<F> {
     fn estimate(&self, outcome: Outcome<F>) -> Estimate<F> {
         let Belief { mean, covariance } = &self.belief;
         let [voltage, current, active_power, frequency] = load::expected(mean);
-        let rows = load::jacobian(mean);
+        let [voltage_variance, active_power_variance] = load::variances_behind_loop(&self.belief);
         let apparent = voltage * current;
         Estimate {
             voltage,
@@ -302,9 +312,9 @@ impl<F: Real> Track<F> {
             power_factor: (active_power / apparent.greater(F::of(1e-6))).within(-F::ONE, F::ONE),
             frequency,
             energy: self.ledger.energy(&self.belief),
-            voltage_variance: self.belief.variance_along::<BEHIND_LOOP>(&rows[V]),
+            voltage_variance,
             current_variance: covariance[(RMS, RMS)],
-            active_power_variance: self.belief.variance_along::<BEHIND_LOOP>(&rows[P]),
+            active_power_variance,
             frequency_variance: covariance[(FREQUENCY, FREQUENCY)],
             energy_variance: covariance[(ENERGY, ENERGY)],
             nis: outcome.nis[V] + outcome.nis[I] + outcome.nis[P],
@@ -325,8 +335,9 @@ impl<F: Real> Outcome<F> {
 #[inline(always)]
 fn surprise<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) -> F {
     let alone = |scalar: &Scalar<F>, expected: F| scalar.innovation * scalar.innovation / (expected + scalar.variance);
+    let [_, power] = load::variances_behind_loop(prior);
     let current = alone(&sample[I], prior.covariance[(RMS, RMS)]);
-    let power = alone(&sample[P], prior.variance_along::<BEHIND_LOOP>(&sample[P].row));
+    let power = alone(&sample[P], power);
     F::of(0.5) * (current + power)
 }
 

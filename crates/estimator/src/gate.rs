@@ -6,7 +6,8 @@
 
 use crate::Real;
 use crate::filter::{Belief, STATES, Scalar, Support, dot};
-use crate::load::{self, ACTIVE, CHANNELS, HZ, I, P, RMS, SUPPLY, SUPPORT, V};
+use crate::joint::{COUPLED, Square, innovation_covariance};
+use crate::load::{self, ACTIVE, CHANNELS, FREQUENCY, HZ, RMS, SUPPLY};
 use crate::real::ln;
 
 /// 99.9 % of the samples of a healthy filter stay below: chi-square with four degrees of freedom.
@@ -68,29 +69,41 @@ impl Verdict {
 
 /// The best explanation of `sample`, linearised at the mean of `prior`. `contradicted` says that the power factor contradicts P/(V I).
 pub fn judge<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS], contradicted: bool) -> Verdict {
-    let usual = innovation_covariance(prior, sample);
-    let mut best = Best { score: score(&usual, sample, &[false; CHANNELS], 0.0), verdict: Verdict::NORMAL };
+    const SOUND: [bool; COUPLED] = [false; COUPLED];
+    let frequency = Frequency::of(prior, &sample[HZ]);
+    let (_, usual) = innovation_covariance(prior, sample);
+    let normal = score(&usual, sample, &SOUND);
+    let mut best = Best { score: normal + frequency.sound, verdict: Verdict::NORMAL };
+    let mut offer = |score: F, ln_prior: f64, verdict| best.offer(score - F::of(2.0 * ln_prior), verdict);
     let shift = room::<{ 1 << SUPPLY }, F>(Verdict::SHIFT, sample);
     let stepped = sum(&usual, &room::<{ 1 << ACTIVE | 1 << RMS }, F>(Verdict::STEP, sample));
-    best.offer(score(&stepped, sample, &[false; CHANNELS], PRIOR_STEP), Verdict::STEP);
-    best.offer(score(&sum(&usual, &shift), sample, &[false; CHANNELS], PRIOR_SHIFT), Verdict::SHIFT);
-    best.offer(score(&sum(&stepped, &shift), sample, &[false; CHANNELS], PRIOR_STEP + PRIOR_SHIFT), Verdict::BOTH);
+    let step = score(&stepped, sample, &SOUND);
+    offer(step + frequency.sound, PRIOR_STEP, Verdict::STEP);
+    offer(score(&sum(&usual, &shift), sample, &SOUND) + frequency.sound, PRIOR_SHIFT, Verdict::SHIFT);
+    offer(score(&sum(&stepped, &shift), sample, &SOUND) + frequency.sound, PRIOR_STEP + PRIOR_SHIFT, Verdict::BOTH);
     let prior_bad = if contradicted { PRIOR_BAD_CONTRADICTED } else { PRIOR_BAD };
     for channel in 0..CHANNELS {
-        let mut bad = [false; CHANNELS];
-        bad[channel] = true;
-        best.offer(score(&usual, sample, &bad, prior_bad), Verdict { bad: Some(channel), ..Verdict::NORMAL });
+        let without = |covariance: &Square<F>, sound: F| {
+            if channel == HZ {
+                sound + frequency.bad
+            } else {
+                score(covariance, sample, &core::array::from_fn(|i| i == channel)) + frequency.sound
+            }
+        };
+        offer(without(&usual, normal), prior_bad, Verdict { bad: Some(channel), ..Verdict::NORMAL });
         // A frame that agrees with itself while a load is switched is an inrush, not bad data.
         if contradicted {
-            best.offer(score(&stepped, sample, &bad, prior_bad + PRIOR_STEP), Verdict { bad: Some(channel), ..Verdict::STEP });
+            offer(without(&stepped, step), prior_bad + PRIOR_STEP, Verdict { bad: Some(channel), ..Verdict::STEP });
         }
     }
-    best.offer(score(&usual, sample, &[true; CHANNELS], PRIOR_REJECT), Verdict::REJECT);
+    offer(score(&usual, sample, &[true; COUPLED]) + frequency.bad, PRIOR_REJECT, Verdict::REJECT);
     // Only against bad data: it would explain small steps as well, which are none of the supply's.
     if best.verdict.bad.is_some() || best.verdict.reject {
         let mut answered = *prior;
         Verdict::ANSWERED.widen(&mut answered);
-        best.offer(score(&innovation_covariance(&answered, sample), sample, &[false; CHANNELS], PRIOR_SHIFT), Verdict::ANSWERED);
+        let (_, answered) = innovation_covariance(&answered, sample);
+        let answered = score(&answered, sample, &SOUND) + frequency.sound;
+        best.offer(answered - F::of(2.0 * PRIOR_SHIFT), Verdict::ANSWERED);
     }
     best.verdict
 }
@@ -109,13 +122,24 @@ impl<F: Real> Best<F> {
     }
 }
 
-/// A symmetric matrix of which only the lower triangle counts.
-type Square<F> = [[F; CHANNELS]; CHANNELS];
+/// What the frequency, which knows nothing of the others, adds to a score.
+struct Frequency<F> {
+    sound: F,
+    bad: F,
+}
+
+impl<F: Real> Frequency<F> {
+    fn of(prior: &Belief<F>, scalar: &Scalar<F>) -> Self {
+        let variance = prior.covariance[(FREQUENCY, FREQUENCY)] + scalar.variance;
+        let score = |variance: F| scalar.innovation * scalar.innovation / variance + ln(variance);
+        Self { sound: score(variance), bad: score(variance + F::of(BAD_DEVIATION[HZ] * BAD_DEVIATION[HZ])) }
+    }
+}
 
 fn sum<F: Real>(a: &Square<F>, b: &Square<F>) -> Square<F> {
     let mut sum = *a;
-    for i in 0..CHANNELS {
-        for j in 0..CHANNELS {
+    for i in 0..COUPLED {
+        for j in 0..COUPLED {
             sum[i][j] += b[i][j];
         }
     }
@@ -126,47 +150,27 @@ fn sum<F: Real>(a: &Square<F>, b: &Square<F>) -> Square<F> {
 fn room<const SUPPORT: Support, F: Real>(verdict: Verdict, sample: &[Scalar<F>; CHANNELS]) -> Square<F> {
     let mut belief = Belief::independent([F::ZERO; STATES], [F::ZERO; STATES]);
     verdict.widen(&mut belief);
-    let mut room = [[F::ZERO; CHANNELS]; CHANNELS];
-    for i in 0..CHANNELS {
+    let mut room = [[F::ZERO; COUPLED]; COUPLED];
+    for i in 0..COUPLED {
         let shadow = belief.along::<SUPPORT>(&sample[i].row);
-        for j in 0..CHANNELS {
+        for j in 0..COUPLED {
             room[i][j] = dot::<SUPPORT, F>(&shadow, &sample[j].row);
         }
     }
     room
 }
 
-/// `H P Hᵀ + R`.
-fn innovation_covariance<F: Real>(belief: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) -> Square<F> {
-    let voltage = belief.along::<{ SUPPORT[V] }>(&sample[V].row);
-    let current = belief.along::<{ SUPPORT[I] }>(&sample[I].row);
-    let power = belief.along::<{ SUPPORT[P] }>(&sample[P].row);
-    let frequency = belief.along::<{ SUPPORT[HZ] }>(&sample[HZ].row);
-    let mut s = [voltage, current, power, frequency].map(|shadow| {
-        [
-            dot::<{ SUPPORT[V] }, F>(&shadow, &sample[V].row),
-            dot::<{ SUPPORT[I] }, F>(&shadow, &sample[I].row),
-            dot::<{ SUPPORT[P] }, F>(&shadow, &sample[P].row),
-            dot::<{ SUPPORT[HZ] }, F>(&shadow, &sample[HZ].row),
-        ]
-    });
-    for i in 0..CHANNELS {
-        s[i][i] += sample[i].variance;
-    }
-    s
-}
-
-/// `νᵀ S⁻¹ ν + ln|S| - 2 ln prior` by the decomposition `S = L D Lᵀ`; `bad` channels have the variance of bad data added.
-fn score<F: Real>(covariance: &Square<F>, sample: &[Scalar<F>; CHANNELS], bad: &[bool; CHANNELS], ln_prior: f64) -> F {
+/// `νᵀ S⁻¹ ν + ln|S|` by the decomposition `S = L D Lᵀ`; `bad` channels have the variance of bad data added.
+fn score<F: Real>(covariance: &Square<F>, sample: &[Scalar<F>; CHANNELS], bad: &[bool; COUPLED]) -> F {
     let mut s = *covariance;
-    for i in 0..CHANNELS {
+    for i in 0..COUPLED {
         if bad[i] {
             s[i][i] += F::of(BAD_DEVIATION[i] * BAD_DEVIATION[i]);
         }
     }
-    let mut residual: [F; CHANNELS] = core::array::from_fn(|i| sample[i].innovation);
+    let mut residual: [F; COUPLED] = core::array::from_fn(|i| sample[i].innovation);
     let (mut nis, mut determinant) = (F::ZERO, F::ONE);
-    for k in 0..CHANNELS {
+    for k in 0..COUPLED {
         let pivot = s[k][k];
         if pivot <= F::ZERO {
             return F::of(UNTENABLE);
@@ -174,7 +178,7 @@ fn score<F: Real>(covariance: &Square<F>, sample: &[Scalar<F>; CHANNELS], bad: &
         determinant = determinant * pivot;
         let inverse = F::ONE / pivot;
         nis += residual[k] * residual[k] * inverse;
-        for i in k + 1..CHANNELS {
+        for i in k + 1..COUPLED {
             let factor = s[i][k] * inverse;
             residual[i] -= factor * residual[k];
             for j in k + 1..=i {
@@ -182,5 +186,5 @@ fn score<F: Real>(covariance: &Square<F>, sample: &[Scalar<F>; CHANNELS], bad: &
             }
         }
     }
-    nis + ln(determinant) - F::of(2.0 * ln_prior)
+    nis + ln(determinant)
 }

@@ -6,9 +6,10 @@
 //!
 //! The rooms, from the bottom:
 //! - [`real`]: `f32` and `f64` by one trait, and the elementary functions the model needs;
-//! - [`symmetric`]: a symmetric matrix, stored once;
+//! - [`symmetric`]: a symmetric matrix in the shape of the states' covariance, in rows of four;
 //! - [`filter`]: mean and covariance, predict, sequential update in Joseph form; knows nothing about electricity;
 //! - [`load`]: the household model, what the filter is told about physics and sensors;
+//! - [`joint`]: innovations taken together;
 //! - [`rounding`]: a frequency with fewer digits than noise;
 //! - [`gate`]: which explanation a surprising sample gets (a switched load, a shifted supply, bad data);
 //! - [`monitor`]: what watches the meter beside the filter (implausible, stuck and replayed frames, noise, theft);
@@ -30,6 +31,7 @@ pub mod energy;
 pub mod estimator;
 pub mod filter;
 pub mod gate;
+pub mod joint;
 pub mod load;
 pub mod monitor;
 pub mod real;

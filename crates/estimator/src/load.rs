@@ -13,21 +13,21 @@
 //! The linear part is discretised exactly; the intensity qI is held over an interval (it changes by less than 1 % a second).
 
 use crate::Real;
-use crate::filter::{ALL, Belief, STATES, Scalar, Support};
+use crate::filter::{Belief, FOLLOWER, LONER, STATES, Scalar, Support, dot, needs_care};
 use crate::real::{one_minus_exp, sqrt};
 
 /// Index of the voltage behind the service loop, in V.
 pub const SUPPLY: usize = 0;
 /// Index of the active current P/V, in A.
 pub const ACTIVE: usize = 1;
-/// Index of the rms current, in A.
-pub const RMS: usize = 2;
-/// Index of the frequency, in Hz.
-pub const FREQUENCY: usize = 3;
 /// Index of the service loop's resistance, in ohm.
-pub const LOOP: usize = 4;
-/// Index of the energy, in Wh above the anchor of room `energy`.
-pub const ENERGY: usize = 5;
+pub const LOOP: usize = 2;
+/// Index of the rms current, in A.
+pub const RMS: usize = 3;
+/// Index of the energy, in Wh above the anchor of room `energy`: no channel but the register depends on it.
+pub const ENERGY: usize = FOLLOWER;
+/// Index of the frequency, in Hz. Nothing in the model couples it with another state: they stay uncorrelated, and learn nothing from each other.
+pub const FREQUENCY: usize = LONER;
 
 /// Measured channels: V, I, P, f.
 pub const CHANNELS: usize = 4;
@@ -40,12 +40,10 @@ pub const P: usize = 2;
 /// Channel of the frequency.
 pub const HZ: usize = 3;
 
-/// States that each channel depends on.
-pub const SUPPORT: [Support; CHANNELS] = [BEHIND_LOOP, 1 << RMS, BEHIND_LOOP, 1 << FREQUENCY];
 /// States that the voltage and the power behind the service loop depend on.
 pub const BEHIND_LOOP: Support = 1 << SUPPLY | 1 << ACTIVE | 1 << LOOP;
-/// Nothing in the model couples the frequency with another state: they stay uncorrelated, and learn nothing from each other.
-pub const BUT_FREQUENCY: Support = ALL & !(1 << FREQUENCY);
+/// The state that the rms current depends on.
+pub const CURRENT: Support = 1 << RMS;
 
 /// Time that the supply takes to return to its mean, in s.
 const SUPPLY_TIME_S: f64 = 900.0;
@@ -83,8 +81,8 @@ pub const GAP_S: f64 = 2.5;
 /// How often loads are switched unseen, in 1/s.
 const SWITCHING_RATE: f64 = 1.0 / 120.0;
 
-/// Nothing is less certain than the range of a meter: V², A², A², Hz², ohm², Wh².
-const VARIANCE_MAX: [f64; STATES] = [1e3, 1e3, 1e3, 1.0, 0.25, 1e9];
+/// Nothing is less certain than the range of a meter: V², A², ohm², A², Wh², Hz².
+const VARIANCE_MAX: [f64; STATES] = [1e3, 1e3, 0.25, 1e3, 1e9, 1.0];
 /// Largest believable loop resistance, in ohm.
 const LOOP_MAX_OHM: f64 = 2.0;
 /// Active current may exceed the rms current by gain errors only.
@@ -160,11 +158,11 @@ impl<F: Real> NoiseModel<F> {
 /// The belief after a first sample `z`, or after the filter was found to be elsewhere: the measurement, and what is known of the slow
 /// states (`loop_ohm` and its variance, energy in Wh above the anchor and its variance).
 pub fn starting_at<F: Real>(z: &[F; CHANNELS], (loop_ohm, loop_variance): (F, F), (energy, energy_variance): (F, F)) -> Belief<F> {
-    let mut mean = [z[V], z[P] / z[V], z[I], z[HZ], loop_ohm, energy];
+    let mut mean = [z[V], z[P] / z[V], loop_ohm, z[I], energy, z[HZ]];
     project(&mut mean);
     mean[SUPPLY] = z[V] + loop_ohm * mean[ACTIVE];
     let [supply, current, frequency] = [F::ONE, F::of(0.01), F::of(0.01)];
-    Belief::independent(mean, [supply, current, current, frequency, loop_variance, energy_variance])
+    Belief::independent(mean, [supply, current, loop_variance, current, energy_variance, frequency])
 }
 
 /// What is known of a service loop before anything was measured: mean in ohm and variance.
@@ -220,10 +218,10 @@ pub fn jacobian<F: Real>(x: &[F; STATES]) -> [[F; STATES]; CHANNELS] {
     let (zero, one) = (F::ZERO, F::ONE);
     let (supply, active, loop_ohm) = (x[SUPPLY], x[ACTIVE], x[LOOP]);
     [
-        [one, -loop_ohm, zero, zero, -active, zero],
-        [zero, zero, one, zero, zero, zero],
-        [active, supply - F::of(2.0) * loop_ohm * active, zero, zero, -(active * active), zero],
+        [one, -loop_ohm, -active, zero, zero, zero],
         [zero, zero, zero, one, zero, zero],
+        [active, supply - F::of(2.0) * loop_ohm * active, -(active * active), zero, zero, zero],
+        [zero, zero, zero, zero, zero, one],
     ]
 }
 
@@ -236,37 +234,71 @@ pub fn linearise<F: Real>(belief: &Belief<F>, z: &[F; CHANNELS], noise: &[F; CHA
     [scalar(V), scalar(I), scalar(P), scalar(HZ)]
 }
 
-/// Updates with the measurement `sample` but for channel `without`. Returns each channel's share of the normalised innovation squared.
+/// Variances of the voltage and the active power, at the mean.
+///
+/// P = V Ia, so that `∂P = Ia ∂V + V ∂Ia`: what is known of P follows from what is known of V and Ia.
 #[inline(always)]
-pub fn update<F: Real>(belief: &mut Belief<F>, sample: &[Scalar<F>; CHANNELS], without: Option<usize>) -> [F; CHANNELS] {
+pub fn variances_behind_loop<F: Real>(belief: &Belief<F>) -> [F; 2] {
+    let [row, ..] = jacobian(&belief.mean);
+    let [voltage, ..] = expected(&belief.mean);
+    let active = belief.mean[ACTIVE];
+    let shadow = belief.along::<BEHIND_LOOP>(&row);
+    let of_voltage = dot::<BEHIND_LOOP, F>(&shadow, &row);
+    let crossed = voltage * shadow[ACTIVE];
+    let of_power = active * (active * of_voltage + F::of(2.0) * crossed) + voltage * voltage * belief.covariance[(ACTIVE, ACTIVE)];
+    [of_voltage, of_power]
+}
+
+/// What is believed after the measurement `sample` but for channel `without`, and each channel's share of the normalised innovation squared.
+#[inline(always)]
+pub fn updated<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS], without: Option<usize>) -> (Belief<F>, [F; CHANNELS]) {
+    let [voltage, power] = variances_behind_loop(prior);
+    let current = prior.covariance[(RMS, RMS)];
+    // Each channel makes the next one's expectation surer, so this is the most care that they may need.
+    if needs_care(voltage, sample[V].variance) | needs_care(current, sample[I].variance) | needs_care(power, sample[P].variance) {
+        updated_carefully(*prior, *sample, without)
+    } else {
+        updated_with::<false, F>(*prior, sample, without)
+    }
+}
+
+/// The same with care, and a look at whether it was enough: of a million meters that show anything at all one is beyond it. By value: what is
+/// handed over by reference, be it once an hour, is in memory always.
+#[inline(never)]
+fn updated_carefully<F: Real>(prior: Belief<F>, sample: [Scalar<F>; CHANNELS], without: Option<usize>) -> (Belief<F>, [F; CHANNELS]) {
+    let (mut belief, nis) = updated_with::<true, F>(prior, &sample, without);
+    belief.ensure_definite(&VARIANCE_MAX);
+    (belief, nis)
+}
+
+#[inline(always)]
+fn updated_with<const CARE: bool, F: Real>(
+    mut belief: Belief<F>,
+    sample: &[Scalar<F>; CHANNELS],
+    without: Option<usize>,
+) -> (Belief<F>, [F; CHANNELS]) {
     let mut nis = [F::ZERO; CHANNELS];
-    // No other channel moves the frequency, so its innovation is what it was.
-    if without != Some(HZ) {
-        nis[HZ] = belief.absorb::<{ SUPPORT[HZ] }, { SUPPORT[HZ] }>(&sample[HZ]);
-    }
     let mut sequence = belief.sequence();
-    if without != Some(V) {
-        nis[V] = sequence.absorb_first::<{ SUPPORT[V] }, BUT_FREQUENCY>(&sample[V]);
-    }
+    // The current first: its expectation is known before that of the others.
     if without != Some(I) {
-        nis[I] = sequence.absorb::<{ SUPPORT[I] }, BUT_FREQUENCY>(&sample[I]);
+        nis[I] = sequence.absorb_first::<CURRENT, CARE>(&sample[I]);
+    }
+    if without != Some(V) {
+        nis[V] = sequence.absorb::<BEHIND_LOOP, CARE>(&sample[V]);
     }
     if without != Some(P) {
-        nis[P] = sequence.absorb::<{ SUPPORT[P] }, BUT_FREQUENCY>(&sample[P]);
+        nis[P] = sequence.absorb::<BEHIND_LOOP, CARE>(&sample[P]);
     }
-    nis
+    if without != Some(HZ) {
+        nis[HZ] = belief.absorb_loner(sample[HZ].innovation, sample[HZ].variance);
+    }
+    (belief, nis)
 }
 
-/// Keeps a belief within what a household can be.
-#[inline(always)]
-pub fn bound<F: Real>(belief: &mut Belief<F>) {
-    belief.bound(&VARIANCE_MAX);
-}
-
-/// The same, and restores what rounding may have cost.
+/// Keeps a belief within what a household can be, and restores what rounding may have cost.
 pub fn settle<F: Real>(belief: &mut Belief<F>) {
-    bound(belief);
-    belief.ensure_definite::<BUT_FREQUENCY>(&VARIANCE_MAX);
+    belief.bound(&VARIANCE_MAX);
+    belief.ensure_definite(&VARIANCE_MAX);
 }
 
 /// Makes room for a switched load: in both currents, correlated through the power factors of typical loads.

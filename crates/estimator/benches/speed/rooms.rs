@@ -36,9 +36,7 @@ pub fn measure<F: Real>(criterion: &mut Criterion<ProcessorTime>, precision: &st
         black_box(&load::linearise(&moment.prior, &moment.measured, &noise));
     });
     bench("update", &mut |moment| {
-        let mut belief = moment.prior;
-        black_box(load::update(&mut belief, &moment.linearised, None));
-        black_box(&belief);
+        black_box(load::updated(&moment.prior, &moment.linearised, None));
     });
     // Whatever the sample: a step asks the gate only when it is surprised.
     bench("gate", &mut |moment| {

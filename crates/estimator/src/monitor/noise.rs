@@ -6,7 +6,7 @@
 //! from their mean. Two series are watched: the voltage, and P/(V I), in which the wander of the load cancels.
 //!
 //! What is measured is compared with what this sensor used to do, not with what it should do: a quantised and restless supply reads as
-//! noise that is not there. The work is two medians per window and series: by selection, a few thousand comparisons every 128 samples.
+//! noise that is not there. The work is two medians per window and series, every 128 samples.
 //!
 //! All of it is in single precision, whatever the filter's is: nothing here has more than three digits.
 
@@ -105,9 +105,10 @@ struct Series {
     on_grid: bool,
     /// The sample before, and the one before that.
     earlier: [f32; 2],
-    known: u8,
+    /// How many of them are still to come.
+    unknown: u8,
     /// Squares of the differences to them, relative to the white variance that the model expects: loads come and go within a window.
-    differences: [[NotNegative; WINDOW]; 2],
+    differences: [[Coarse; WINDOW]; 2],
     /// Sum over the window of the expected rounding, relative to it likewise.
     rounding: f32,
     filled: u8,
@@ -125,8 +126,8 @@ impl Series {
         Self {
             on_grid,
             earlier: [0.0; 2],
-            known: 0,
-            differences: [[NotNegative::ZERO; WINDOW]; 2],
+            unknown: 2,
+            differences: [[Coarse::LEAST; WINDOW]; 2],
             rounding: 0.0,
             filled: 0,
             ratio: 1.0,
@@ -139,19 +140,19 @@ impl Series {
     }
 
     fn take(&mut self, value: f32, expected: Expected) {
-        let (known, [before, before_that]) = (self.known, self.earlier);
-        self.known = self.known.saturating_add(1).min(2);
+        let [before, before_that] = self.earlier;
         self.earlier = [value, before];
-        if known < 2 {
+        if self.unknown > 0 {
+            self.unknown -= 1;
             return;
         }
-        let at = usize::from(self.filled);
+        let at = usize::from(self.filled) % WINDOW;
         let inverse = 1.0 / expected.white;
-        let relative = |difference: f32| NotNegative::new(difference * difference * inverse);
+        let relative = |difference: f32| Coarse::new(difference * difference * inverse);
         self.differences[0][at] = relative(value - before);
         self.differences[1][at] = relative(value - before_that);
         self.rounding += expected.rounding * inverse;
-        self.filled = if at + 1 == WINDOW { 0 } else { self.filled + 1 };
+        self.filled = ((at + 1) % WINDOW) as u8;
         if self.filled == 0 {
             let rounding = core::mem::take(&mut self.rounding) / WINDOW as f32;
             // A quantum's rounding has the variance of a twelfth of its square.
@@ -161,10 +162,10 @@ impl Series {
     }
 
     /// Ends a window of so much rounding, on a grid of this square. All variances are relative to the white one.
-    #[cold]
+    #[inline(never)]
     fn close(&mut self, rounding: f32, grid: f32) {
         let [first, second] = &self.differences;
-        let variogram = |squares: &[NotNegative; WINDOW]| 0.5 * MEDIAN_TO_DEVIATION * MEDIAN_TO_DEVIATION * grouped_median(squares, grid);
+        let variogram = |squares: &[Coarse; WINDOW]| 0.5 * MEDIAN_TO_DEVIATION * MEDIAN_TO_DEVIATION * grouped_median(squares, grid);
         let (first, second) = (variogram(first), variogram(second));
         let noise = (2.0 * first - second).max(LEAST_SHARE * first) - rounding;
         let (least, most) = RATIO;
@@ -193,7 +194,7 @@ impl Series {
 
     /// The next value does not follow on the last one.
     fn interrupt(&mut self) {
-        self.known = 0;
+        self.unknown = 2;
     }
 
     fn relative(&self) -> f32 {
@@ -201,49 +202,57 @@ impl Series {
     }
 }
 
-/// The bits of a number that is not negative: they are in the order of the numbers, and integers are compared in half the time.
+/// A number to three digits: five bits of its exponent and ten of its fraction. They are in the order of the numbers, and a vector unit compares
+/// eight at once. What is below 2^-16 counts as 0, and what is above 2^16 as that: less than any noise, and more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct NotNegative(u32);
+struct Coarse(i16);
 
-impl NotNegative {
-    const ZERO: Self = Self(0);
+impl Coarse {
+    const LEAST: Self = Self(0);
+    const LEAST_VALUE: f32 = 1.0 / 65_536.0;
+    const MOST_VALUE: f32 = 65_535.0;
+    /// Bits of a fraction that don't count.
+    const DROPPED: u32 = f32::MANTISSA_DIGITS - 1 - 10;
 
+    #[inline(always)]
     const fn new(value: f32) -> Self {
-        Self(value.to_bits())
+        let above = if value > Self::LEAST_VALUE { value } else { Self::LEAST_VALUE };
+        let within = if above < Self::MOST_VALUE { above } else { Self::MOST_VALUE };
+        Self(((within.to_bits() - Self::LEAST_VALUE.to_bits()) >> Self::DROPPED) as i16)
     }
 
     const fn value(self) -> f32 {
-        f32::from_bits(self.0)
+        if self.0 == 0 { 0.0 } else { f32::from_bits(((self.0 as u32) << Self::DROPPED) + Self::LEAST_VALUE.to_bits()) }
     }
 }
 
 /// How many of the values are so. Summed as -1, which is what a vector unit's comparison gives.
 #[inline(always)]
-fn count<const N: usize>(values: &[NotNegative; N], is_so: impl Fn(&NotNegative) -> bool) -> i32 {
-    -values.iter().map(|value| -i32::from(is_so(value))).sum::<i32>()
+fn count<const N: usize>(values: &[Coarse; N], is_so: impl Fn(Coarse) -> bool) -> i16 {
+    -values.iter().map(|value| -i16::from(is_so(*value))).sum::<i16>()
 }
 
 /// The value that `N / 2` others are not above: the largest one that at most half of the values lie below, a bit after the other. Each bit takes a
-/// count over all of them, which has no branch and which a vector unit does four at a time; a selection moves them about and guesses.
-fn upper_median<const N: usize>(values: &[NotNegative; N]) -> NotNegative {
+/// count over all of them, which has no branch and which a vector unit does eight at a time; a selection moves them about and guesses.
+fn upper_median<const N: usize>(values: &[Coarse; N]) -> Coarse {
     let mut median = 0;
-    for bit in (0..u32::BITS - 1).rev() {
+    for bit in (0..15).rev() {
         let tried = median | 1 << bit;
-        if count(values, |value| value.0.cast_signed() < tried) <= (N / 2) as i32 {
+        if count(values, |value| value.0 < tried) <= (N / 2) as i16 {
             median = tried;
         }
     }
-    NotNegative(median.cast_unsigned())
+    Coarse(median)
 }
 
 /// The square of the median of magnitudes, given their squares. The magnitudes were rounded to a grid whose square is `grid`, each being
 /// anywhere within half a step of it: with few steps of resolution the plain median would jump by whole ones.
-fn grouped_median<const N: usize>(squares: &[NotNegative; N], grid: f32) -> f32 {
+fn grouped_median<const N: usize>(squares: &[Coarse; N], grid: f32) -> f32 {
     let (middle, half) = (sqrt(upper_median(squares).value()), 0.5 * sqrt(grid));
     let (low, high) = ((middle - half).max(0.0), middle + half);
-    let (low_square, high_square) = (low * low, high * high);
-    let below = count(squares, |square| square.value() < low_square) as f32;
-    let within = count(squares, |square| square.value() <= high_square) as f32 - below;
+    let (low_square, high_square) = (Coarse::new(low * low), Coarse::new(high * high));
+    let below = f32::from(count(squares, |square| square < low_square));
+    let within = f32::from(count(squares, |square| square <= high_square)) - below;
     let median = low + (high - low) * (N as f32 * 0.5 - below) / within.max(1.0);
     median * median
 }

@@ -32,16 +32,24 @@ const NONE: u16 = u16::MAX;
 /// Two hours of frames at one a second.
 pub const TWO_HOURS: usize = 7200 / BLOCK;
 
-/// A byte that stands for a frame's registers.
+/// A byte that stands for a frame's registers: the high bits of a sum of products with odd numbers, one a channel (Dietzfelbinger, *Universal
+/// hashing and k-wise independent random variables via integer arithmetic*, 1996).
 pub fn fingerprint<F: Real>(z: &[F; CHANNELS]) -> u8 {
-    // A zero is added so that both zeros are one.
-    let hash = z.iter().fold(0u64, |hash, value| mixed(hash ^ (*value + F::ZERO).to_f64().to_bits()));
-    (hash >> 56) as u8
+    const FACTORS: [u64; CHANNELS] = [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3, 0x5899_65cc_7537_4cc3];
+    let mut sum = 0u64;
+    for i in 0..CHANNELS {
+        // A zero is added so that both zeros are one.
+        sum = sum.wrapping_add((z[i] + F::ZERO).to_f64().to_bits().wrapping_mul(FACTORS[i]));
+    }
+    (sum >> 56) as u8
 }
 
-/// Multiplicative hashing by the golden ratio; the high bits are the good ones, and go low for the next round.
+/// 2^64 over the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Multiplicative hashing; the high bits are the good ones.
 fn mixed(word: u64) -> u64 {
-    (word ^ (word >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    (word ^ (word >> 32)).wrapping_mul(GOLDEN)
 }
 
 /// A monitor that remembers the last `BLOCKS` blocks of eight frames, in 12 bytes each. With 0 it is switched off; at most 8,191.

@@ -76,7 +76,7 @@ fn a_gap_is_uncertain_by_its_ends_and_by_what_nobody_saw() {
 #[test]
 fn a_tick_says_where_the_energy_is() {
     let (mut belief, mut ledger) = (belief(), Ledger::starting_at(1_000, 2_300.0));
-    belief.covariance[(ENERGY, ENERGY)] = 0.34;
+    belief.covariance.set(ENERGY, ENERGY, 0.34);
     ledger.integrate(&mut belief, 1.0);
     assert!(!ledger.read(&mut belief, 1_000, 1.0), "no tick");
     let unticked = belief.covariance[(ENERGY, ENERGY)];
@@ -92,7 +92,7 @@ fn a_tick_says_where_the_energy_is() {
     // Without power there is no width, and with much of it not more than the register's step.
     for (watts, elapsed, width) in [(-500.0, 1.0, 0.0_f64), (2_300.0, 10.0, 1.0)] {
         let (mut belief, mut ledger) = (self::belief(), Ledger::starting_at(1_000, watts));
-        belief.covariance[(ENERGY, ENERGY)] = 1e6;
+        belief.covariance.set(ENERGY, ENERGY, 1e6);
         ledger.read(&mut belief, 1_001, elapsed);
         let energy = energy_wh(&ledger, &belief);
         assert!((energy - 1_001.0 - width / 2.0).abs() < 1e-6, "{energy}");
@@ -104,7 +104,7 @@ fn a_tick_says_where_the_energy_is() {
 fn a_tick_far_from_the_integral_is_believed() {
     let read = |tick: u64| {
         let (mut belief, mut ledger) = (belief(), Ledger::starting_at(1_000, 0.0));
-        belief.covariance[(ENERGY, ENERGY)] = 0.04 - 9e-4;
+        belief.covariance.set(ENERGY, ENERGY, 0.04 - 9e-4);
         let anchored = ledger.read(&mut belief, tick, 1.0);
         (anchored, energy_wh(&ledger, &belief), belief.covariance[(ENERGY, ENERGY)])
     };
@@ -119,8 +119,8 @@ fn a_tick_far_from_the_integral_is_believed() {
 fn another_register_starts_over() {
     for (register, replaced) in [(999, true), (11_000, false), (11_001, true), (u64::MAX, true)] {
         let (mut belief, mut ledger) = (belief(), Ledger::starting_at(1_000, 2_300.0));
-        belief.covariance[(ENERGY, ENERGY)] = 0.01;
-        belief.covariance[(ENERGY, ACTIVE)] = 0.001;
+        belief.covariance.set(ENERGY, ENERGY, 0.01);
+        belief.covariance.set(ENERGY, ACTIVE, 0.001);
         assert!(ledger.read(&mut belief, register, 1.0), "{register}");
         assert_eq!(belief.covariance[(ENERGY, ENERGY)] == 0.34, replaced, "{register}");
         assert_eq!(belief.covariance[(ENERGY, ACTIVE)] == 0.0, replaced, "{register}");

@@ -80,20 +80,14 @@ impl Dice {
 
 /// A household to which something happens, and what is measured then.
 fn case(dice: &mut Dice) -> (Belief<f64>, [Scalar<f64>; CHANNELS]) {
-    let mut mean = [231.0, 0.0, 10.0 + 9.0 * dice.draw(), 50.0, 0.2, 0.5];
+    let mut mean = [231.0, 0.0, 0.2, 10.0 + 9.0 * dice.draw(), 0.5, 50.0];
     mean[ACTIVE] = mean[RMS] * (0.75 + 0.2 * dice.draw());
-    let deviation = [0.3, 0.05, 0.06, 0.01, 0.05, 0.1];
+    let deviation = [0.3, 0.05, 0.05, 0.06, 0.1, 0.01];
     let (active_rms, supply_active) = (0.9 * dice.draw(), 0.5 * dice.draw());
-    let covariance = Symmetric::from_fn(|i, j| {
-        let correlation = match (i, j) {
-            (RMS, ACTIVE) => active_rms,
-            (ACTIVE, SUPPLY) => supply_active,
-            (LOOP, SUPPLY) => 0.3,
-            _ if i == j => 1.0,
-            _ => 0.0,
-        };
-        correlation * deviation[i] * deviation[j]
-    });
+    let mut covariance = Symmetric::diagonal(deviation.map(|deviation| deviation * deviation));
+    for (i, j, correlation) in [(RMS, ACTIVE, active_rms), (ACTIVE, SUPPLY, supply_active), (LOOP, SUPPLY, 0.3)] {
+        covariance.set(i, j, correlation * deviation[i] * deviation[j]);
+    }
     let mut moved = mean;
     let step = dice.one_of([0.0, 0.0, 0.2, 3.0, 10.0]) * dice.draw();
     moved[RMS] += step;

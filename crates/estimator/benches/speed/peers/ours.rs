@@ -2,7 +2,7 @@
 
 use estimator::Real;
 use estimator::filter::{Belief, STATES};
-use estimator::load::{self, BEHIND_LOOP, BUT_FREQUENCY, CHANNELS, ENERGY, P};
+use estimator::load::{self, BEHIND_LOOP, CHANNELS, ENERGY, P};
 
 use super::{Peer, gradient};
 use crate::moment::Moment;
@@ -28,10 +28,10 @@ impl<F: Real> Peer<F> for Ours<F> {
 /// Predicts over a second and updates.
 pub fn step<F: Real>(belief: &mut Belief<F>, measured: &[F; CHANNELS], noise: &[F; CHANNELS]) {
     let energy = load::expected(&belief.mean)[P] / F::of(3600.0);
-    belief.integrate::<BEHIND_LOOP, BUT_FREQUENCY>(ENERGY, &gradient(&belief.mean));
+    belief.integrate::<BEHIND_LOOP>(&gradient(&belief.mean));
     belief.mean[ENERGY] += energy;
     load::predict(belief, F::ONE, F::ONE);
     let sample = load::linearise(belief, measured, noise);
-    load::update(belief, &sample, None);
+    (*belief, _) = load::updated(belief, &sample, None);
     load::settle(belief);
 }

@@ -14,7 +14,7 @@ fn reference(noise: SensorNoise) -> Config {
     Config { frequency_rounding: Rounding::White, ..Config::new(noise) }
 }
 
-const STATE_NAMES: [&str; STATES] = ["Vs", "Ia", "I", "f", "Rs", "E"];
+const STATE_NAMES: [&str; STATES] = ["Vs", "Ia", "Rs", "I", "E", "f"];
 
 /// The plain filter: every sample is believed, nothing adapts, the register is not read.
 fn plain<F: Real>(rows: &[Row], noise: &SensorNoise) -> Vec<([F; STATES], F)> {
@@ -30,7 +30,9 @@ fn plain<F: Real>(rows: &[Row], noise: &SensorNoise) -> Vec<([F; STATES], F)> {
             }
             let z = z(row);
             let sample = load::linearise(&belief, &z, &noise.variances(&z));
-            let nis = load::update(&mut belief, &sample, None).into_iter().fold(F::ZERO, |sum, share| sum + share);
+            let nis;
+            (belief, nis) = load::updated(&belief, &sample, None);
+            let nis = nis.into_iter().fold(F::ZERO, |sum, share| sum + share);
             load::project(&mut belief.mean);
             ledger.integrate(&mut belief, F::ONE);
             load::settle(&mut belief);
