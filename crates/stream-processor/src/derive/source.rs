@@ -57,6 +57,8 @@ impl Source {
         let mut config = clients.reader(group);
         // Readings come all the time: a longer wait for them costs fewer requests.
         config.set("fetch.wait.max.ms", "100");
+        // Read ahead for a tenth of a second and not, as by default, 64 MB: there may be 64 partitions here.
+        config.set("queued.max.messages.kbytes", "8192");
         let consumer: BaseConsumer<Context> = config.create_with_context(Context)?;
         let metadata = consumer.group_metadata().ok_or(KafkaError::MessageConsumption(RDKafkaErrorCode::InvalidGroupId))?;
         let mut asked = TopicPartitionList::new();
