@@ -6,7 +6,7 @@
 //! acknowledges ([`acks`], [`links`]). What operators see ([`live`],
 //! [`latest`]) comes after the commit.
 //!
-//! What follows from the readings is derived by a second group ([`derive`]): pure functions of the log, so far [`interval`]; those of
+//! What follows from the readings is derived by a second group ([`derive`](mod@derive)): pure functions of the log, so far [`interval`]; those of
 //! [`balance`] and [`alert`] are not fed yet.
 //!
 //! Nothing is kept on disk: [`ledger`] brings everything back from Kafka. Memory is bounded everywhere, and what does not fit is dropped

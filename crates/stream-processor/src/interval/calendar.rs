@@ -289,6 +289,16 @@ mod tests {
         tariff = "peak"
     "#;
 
+    #[test]
+    fn the_one_that_comes_with_the_product_is_one() {
+        let calendar = Calendar::parse(include_str!("../../../../deploy/calendar.toml")).unwrap();
+        assert_eq!(calendar.tariffs(), ["peak", "off-peak"]);
+        // A Wednesday in summer and one in winter: 7 h local is off-peak in the one and peak in the other.
+        for (time, tariff) in [("2026-07-01T05:00Z", 1), ("2026-07-01T06:00Z", 0), ("2026-12-16T06:00Z", 0)] {
+            assert_eq!(calendar.day(at(time)).tariff(at(time)), tariff, "{time}");
+        }
+    }
+
     fn at(text: &str) -> UnixMillis {
         UnixMillis(text.parse::<Timestamp>().unwrap().as_millisecond())
     }
