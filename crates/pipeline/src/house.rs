@@ -150,11 +150,13 @@ fn gate_config(pki: &Path, port: u16) -> String {
     )
 }
 
+/// Defaults, but for the intervals: the way to Kafka is measured, not what is derived from there on.
 fn processor_config(pki: &Path, port: u16, kafka: &str, prefix: &str, metrics_port: u16) -> String {
     let pki = pki.display();
     format!(
         "[mqtt]\nservers = ['gate://127.0.0.1:{port}']\nclient_id = 'processor-1'\nca_file = '{pki}/ca.pem'\n\
          certificate_file = '{pki}/issued/processor-1.pem'\nkey_file = '{pki}/issued/processor-1.key'\nreconnect_max_ms = 1000\n\
-         [kafka]\nbootstrap_servers = '{kafka}'\ntopic_prefix = '{prefix}'\n[http]\nlisten = '127.0.0.1:{metrics_port}'\n"
+         [kafka]\nbootstrap_servers = '{kafka}'\ntopic_prefix = '{prefix}'\n[http]\nlisten = '127.0.0.1:{metrics_port}'\n\
+         [intervals]\nenabled = false\n"
     )
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::Parser;
 use stream_processor::config::{Config, DEFAULT, LogFormat};
 use tracing_subscriber::EnvFilter;
@@ -29,7 +29,8 @@ fn main() -> ExitCode {
     match try_main(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stream-processor: {error:#}");
+            // Each error says the whole of it, its cause included.
+            eprintln!("stream-processor: {error}");
             ExitCode::FAILURE
         }
     }
@@ -38,9 +39,10 @@ fn main() -> ExitCode {
 fn try_main(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments.config.as_deref(), std::env::vars())?;
     log(config.log.format);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| anyhow!("can't start the runtime: {error}"))?;
     runtime.block_on(async {
-        let stop = stop_signal().context("listening for signals")?;
+        let stop = stop_signal().map_err(|error| anyhow!("can't listen for signals: {error}"))?;
         Ok(stream_processor::run(config, stop).await?)
     })
 }

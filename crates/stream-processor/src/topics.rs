@@ -24,7 +24,7 @@ const CLEANUP: &str = "cleanup.policy";
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {
     /// Nobody answers there.
-    #[error("no Kafka answers at {servers}; start it or correct kafka.bootstrap_servers")]
+    #[error("no Kafka answers at {servers} ({source}); start it or correct kafka.bootstrap_servers")]
     Unreachable {
         /// The address that was tried.
         servers: String,

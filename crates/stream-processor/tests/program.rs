@@ -20,6 +20,7 @@ fn assert_one_line(output: &Output, words: &str) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(text.contains(words) && text.lines().count() == 1, "{text}");
+    assert!(text.matches("os error").count() <= 1, "the cause is told twice: {text}");
 }
 
 #[test]
@@ -40,6 +41,12 @@ fn bad_input_is_one_clear_line() {
         .output()
         .unwrap();
     assert_one_line(&certificate, "mqtt.ca_file /nowhere/ca.pem");
+    let calendar = program()
+        .env("FERRARIS_PROCESSOR__INTERVALS__CALENDAR_FILE", "/nowhere/calendar.toml")
+        .env("FERRARIS_PROCESSOR__HTTP__LISTEN", "127.0.0.1:0")
+        .output()
+        .unwrap();
+    assert_one_line(&calendar, "/nowhere/calendar.toml");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     assert_one_line(&program().env("FERRARIS_PROCESSOR__HTTP__LISTEN", &address).output().unwrap(), &format!("http.listen {address}"));

@@ -68,13 +68,13 @@ impl Figure {
     }
 
     /// As a line of JSON. A value that is not a number is `null` there.
-    pub fn json(&self) -> serde_json::Result<String> {
+    fn json(&self) -> serde_json::Result<String> {
         let Self { name, value, unit, target, .. } = self;
         serde_json::to_string(&Line { name, value: *value, unit, target: target.map(Target::text), ok: self.is_ok() })
     }
 
     /// As a line of the table.
-    pub fn line(&self) -> String {
+    fn line(&self) -> String {
         let target = self.target.map_or_else(String::new, Target::text);
         let verdict = match (self.is_ok(), self.target) {
             (false, _) => "MISSED",
@@ -86,9 +86,17 @@ impl Figure {
     }
 }
 
-/// The header of the table.
-pub fn header() -> String {
-    format!("{:<58} {:>10} {:<8} {:>14}", "figure", "value", "", "target")
+/// Prints a table, or a line of JSON for each.
+pub fn print(figures: &[Figure], json: bool) -> serde_json::Result<()> {
+    if json {
+        for figure in figures {
+            println!("{}", figure.json()?);
+        }
+    } else {
+        println!("{:<58} {:>10} {:<8} {:>14}", "figure", "value", "", "target");
+        figures.iter().for_each(|figure| println!("{}", figure.line()));
+    }
+    Ok(())
 }
 
 /// Four digits; an exponent for what is very small or large.

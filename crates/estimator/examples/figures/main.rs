@@ -84,7 +84,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<usize> {
         return plot::all(arguments.seed).map(|()| 0);
     }
     let figures = measure(arguments)?;
-    print(&figures, arguments.json)?;
+    figure::print(&figures, arguments.json)?;
     let missed = figures.iter().filter(|figure| !figure.is_ok()).count();
     eprintln!("{} figures, seed {}, {missed} missed", figures.len(), arguments.seed);
     Ok(missed)
@@ -130,16 +130,4 @@ fn measure(arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
         figures.extend(reference::figures(seed));
     }
     Ok(figures)
-}
-
-fn print(figures: &[Figure], json: bool) -> anyhow::Result<()> {
-    if json {
-        for figure in figures {
-            println!("{}", figure.json()?);
-        }
-    } else {
-        println!("{}", figure::header());
-        figures.iter().for_each(|figure| println!("{}", figure.line()));
-    }
-    Ok(())
 }

@@ -33,11 +33,6 @@ fn main() -> ExitCode {
     let mut figures = memory::figures();
     eprintln!("writing {} readings to a Kafka of its own", options.readings);
     figures.extend(kafka::figures(options.readings));
-    if !options.json {
-        println!("{}", figure::header());
-    }
-    for figure in &figures {
-        println!("{}", if options.json { figure.json().unwrap() } else { figure.line() });
-    }
+    figure::print(&figures, options.json).unwrap();
     if figures.iter().all(Figure::is_ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

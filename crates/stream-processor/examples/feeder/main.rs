@@ -83,13 +83,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<usize> {
         eprintln!("{mode}: {:.0} s", begin.elapsed().as_secs_f64());
     }
     let methods = methods::all(arguments.seed)?;
-    if arguments.json {
-        for figure in &figures {
-            println!("{}", figure.json()?);
-        }
-    } else {
-        println!("{}", figure::header());
-        figures.iter().for_each(|figure| println!("{}", figure.line()));
+    figure::print(&figures, arguments.json)?;
+    if !arguments.json {
         println!("\n{methods}");
     }
     let missed = figures.iter().filter(|it| !it.is_ok()).count();

@@ -72,7 +72,18 @@ impl Source {
         let mut assignment = TopicPartitionList::new();
         // What is no longer kept is passed over: `auto.offset.reset` is the earliest that is.
         assignment.add_partition_offset(&topic, partition, Offset::Offset(start.low_water.offset))?;
-        consumer.fetch_metadata(Some(&topic), clients.request_timeout)?;
+        // This asks for the leader as well, without which librdkafka waits half a second.
+        let (kept, _) = consumer.fetch_watermarks(&topic, partition, clients.request_timeout)?;
+        if start != Progress::START && kept > start.low_water.offset {
+            let Progress { next, low_water } = start;
+            tracing::warn!(
+                partition,
+                kept,
+                next,
+                low_water = low_water.offset,
+                "readings that are needed are not kept any more: raise topics.readings_retention_ms"
+            );
+        }
         consumer.assign(&assignment)?;
         Ok(Self { consumer, group: metadata, topic, partition, start })
     }

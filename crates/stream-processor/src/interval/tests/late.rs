@@ -51,7 +51,7 @@ fn a_long_gap_is_substituted_and_one_beyond_the_horizon_is_not_filled() {
 }
 
 #[test]
-fn late_readings_revise_what_they_touch_and_nothing_else() {
+fn late_data_revises_what_it_touches_and_nothing_else() {
     let (there, late) = with_a_gap();
     let mut bench = Bench::usual();
     bench.run(&there);
