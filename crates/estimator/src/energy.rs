@@ -124,7 +124,7 @@ impl<F: Real> Ledger<F> {
         }
         let mut row = [F::ZERO; STATES];
         row[ENERGY] = F::ONE;
-        belief.sequence().absorb_first::<{ 1 << ENERGY }, true>(&Scalar { row, innovation, variance });
+        belief.sequence().absorb::<{ 1 << ENERGY }>(&Scalar { row, innovation, variance });
         self.carry(belief);
         contradicted
     }

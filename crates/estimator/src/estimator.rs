@@ -6,7 +6,7 @@ use crate::Real;
 use crate::energy::{Ledger, VARIANCE_UNTICKED};
 use crate::filter::{ALL, Belief, Scalar, dot};
 use crate::gate::{self, Verdict};
-use crate::joint;
+use crate::joint::Innovations;
 use crate::load::{self, CHANNELS, ENERGY, FREQUENCY, HZ, I, LOOP, NoiseModel, P, RMS, V};
 use crate::monitor::replay::TWO_HOURS;
 use crate::monitor::{self, Monitors, Repetition};
@@ -73,6 +73,17 @@ impl<F: Real> Estimator<F> {
     }
 }
 
+/// What belongs to a sample that is compared: the interval before it, its channels, the variances of their noise, whether the power factor
+/// contradicts them, and how much its current and power surprise.
+#[derive(Clone, Copy)]
+struct Surroundings<'a, F> {
+    elapsed: F,
+    z: &'a [F; CHANNELS],
+    noise: &'a [F; CHANNELS],
+    contradicted: bool,
+    surprise: F,
+}
+
 impl<F: Real, const HISTORY: usize> Estimator<F, HISTORY> {
     /// Knows nothing yet, and will remember as many frames as the type says.
     pub fn with_history(config: Config) -> Self {
@@ -124,16 +135,19 @@ impl<F: Real, const HISTORY: usize> Estimator<F, HISTORY> {
             Outcome::unseen(Flags::DUPLICATE | stuck)
         } else {
             let variances = self.noise.variances(&z);
-            let believed = self.monitors.inflation().map_or(variances, |factors| self.noise.inflated(&variances, &factors));
+            let believed = match self.monitors.inflation() {
+                Some(factors) => self.noise.inflated(&variances, &factors),
+                None => variances,
+            };
             let frequency = (track.belief.mean[FREQUENCY], track.belief.covariance[(FREQUENCY, FREQUENCY)]);
             let outcome = track.take(elapsed, &z, &believed, monitor::power_factor_contradicts(sample));
+            self.monitors.weigh(&z, &variances, self.noise.rounding(), outcome.flags);
             if let Some(quantum) = self.frequency_quantum
                 && !outcome.flags.intersects(FREQUENCY_UNUSED)
             {
                 let white = believed[HZ] - self.noise.rounding()[HZ];
                 track.refine_frequency(rounding::update(frequency, z[HZ], white, quantum));
             }
-            self.monitors.weigh(&z, &variances, self.noise.rounding(), outcome.flags);
             outcome
         };
         outcome.flags |= self.monitors.flags();
@@ -167,8 +181,28 @@ impl<F: Real> Track<F> {
     /// Compares a fresh, plausible sample with the prediction, finds the best explanation of it, and learns from it.
     fn take(&mut self, elapsed: F, z: &[F; CHANNELS], noise: &[F; CHANNELS], contradicted: bool) -> Outcome<F> {
         let sample = load::linearise(&self.belief, z, noise);
-        let surprise = surprise(&self.belief, &sample);
-        let (updated, nis) = load::updated(&self.belief, &sample, None);
+        let innovations = Innovations::of(&self.belief, &sample);
+        let surprise = surprise(&innovations, &sample);
+        let surroundings = Surroundings { elapsed, z, noise, contradicted, surprise };
+        // Apart, so that what is mostly done has the update's result at hand and not in memory.
+        if innovations.need_care {
+            return self.take_carefully(sample, &surroundings);
+        }
+        let learnt = innovations.learnt(self.belief, &sample, None);
+        self.decide(learnt, &surroundings)
+    }
+
+    #[inline(never)]
+    fn take_carefully(&mut self, sample: [Scalar<F>; CHANNELS], surroundings: &Surroundings<'_, F>) -> Outcome<F> {
+        self.unchecked = UNCHECKED_MAX;
+        let learnt = load::updated_carefully(self.belief, sample, None);
+        self.decide(learnt, surroundings)
+    }
+
+    /// Believes what was learnt from a sample, if nothing else explains it better.
+    #[inline(always)]
+    fn decide(&mut self, (learnt, nis): (Belief<F>, [F; CHANNELS]), surroundings: &Surroundings<'_, F>) -> Outcome<F> {
+        let Surroundings { elapsed, z, noise, contradicted, surprise } = *surroundings;
         let checksum = if contradicted { Flags::POWER_FACTOR } else { Flags::empty() };
         let mut verdicts = Flags::empty();
         if nis[V] + nis[I] + nis[P] + nis[HZ] > F::of(gate::NIS_MAX) {
@@ -176,11 +210,9 @@ impl<F: Real> Track<F> {
         } else {
             self.disputes = 0;
             if elapsed > F::of(load::GAP_S) {
-                let prior = self.belief;
-                self.belief.mean = updated.mean;
-                self.relinearise(prior, z, noise, None);
+                self.relinearise(z, noise, None);
             } else {
-                self.belief = updated;
+                self.belief = learnt;
             }
         }
         if verdicts.is_empty() && self.since_event > SETTLING_SAMPLES {
@@ -231,19 +263,21 @@ impl<F: Real> Track<F> {
     fn learn(&mut self, verdict: &Verdict, z: &[F; CHANNELS], noise: &[F; CHANNELS], sample: &[Scalar<F>; CHANNELS]) {
         verdict.widen(&mut self.belief);
         if verdict.step || verdict.shift {
-            let prior = self.belief;
-            self.belief.mean = joint::updated_mean(&prior, sample, verdict.bad);
-            self.relinearise(prior, z, noise, verdict.bad);
+            self.relinearise(z, noise, verdict.bad);
         } else {
             (self.belief, _) = load::updated(&self.belief, sample, verdict.bad);
         }
     }
 
-    /// Repeats the update of `prior` twice, linearised at the result (Gauss-Newton): after a step, a shift or a gap the state moves so far
-    /// that P = V Ia is not linear on the way.
+    /// Updates three times, the second and third time linearised at the result of the one before (Gauss-Newton): after a step, a shift or a gap
+    /// the state moves so far that P = V Ia is not linear on the way. Only the last update has a covariance.
     #[inline(never)]
-    fn relinearise(&mut self, prior: Belief<F>, z: &[F; CHANNELS], noise: &[F; CHANNELS], bad: Option<usize>) {
-        self.belief.mean = joint::updated_mean(&prior, &self.linearised_from(&prior, z, noise), bad);
+    fn relinearise(&mut self, z: &[F; CHANNELS], noise: &[F; CHANNELS], bad: Option<usize>) {
+        let prior = self.belief;
+        for _ in 0..2 {
+            let sample = self.linearised_from(&prior, z, noise);
+            self.belief.mean = Innovations::of(&prior, &sample).learnt_mean(prior.mean, &sample, bad);
+        }
         let sample = self.linearised_from(&prior, z, noise);
         (self.belief, _) = load::updated(&prior, &sample, bad);
     }
@@ -333,12 +367,9 @@ impl<F: Real> Outcome<F> {
 
 /// Mean of the normalised innovations squared of I and P, each alone.
 #[inline(always)]
-fn surprise<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS]) -> F {
-    let alone = |scalar: &Scalar<F>, expected: F| scalar.innovation * scalar.innovation / (expected + scalar.variance);
-    let [_, power] = load::variances_behind_loop(prior);
-    let current = alone(&sample[I], prior.covariance[(RMS, RMS)]);
-    let power = alone(&sample[P], power);
-    F::of(0.5) * (current + power)
+fn surprise<F: Real>(innovations: &Innovations<F>, sample: &[Scalar<F>; CHANNELS]) -> F {
+    let alone = |channel: usize| sample[channel].innovation * sample[channel].innovation / innovations.variance(channel);
+    F::of(0.5) * (alone(I) + alone(P))
 }
 
 fn flags_of(verdict: &Verdict) -> Flags {

@@ -6,7 +6,7 @@
 use crate::Real;
 use crate::real::sqrt;
 pub use crate::symmetric::{CORE, FOLLOWER, LONER, STATES};
-use crate::symmetric::{Symmetric, each, lanes};
+use crate::symmetric::{Shadow, Symmetric, lanes};
 
 /// States that are correlated with others.
 const GROUP: usize = CORE + 1;
@@ -36,6 +36,25 @@ pub struct Scalar<F> {
     pub innovation: F,
     /// Variance of the measurement noise; positive.
     pub variance: F,
+}
+
+/// What one scalar measurement teaches, whoever measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson<F> {
+    /// `P h`.
+    pub shadow: Shadow<F>,
+    /// `1/S`; 0 for a measurement that is left out.
+    pub inverse: F,
+    /// `ν`.
+    pub innovation: F,
+}
+
+impl<F: Real> Lesson<F> {
+    /// Its share of the normalised innovation squared.
+    #[inline(always)]
+    pub fn share(&self) -> F {
+        self.innovation * self.innovation * self.inverse
+    }
 }
 
 /// States that a linear combination depends on, a bit each. It is known when this is compiled, and what it leaves out costs nothing. The
@@ -113,25 +132,24 @@ impl<F: Real> Belief<F> {
     pub fn integrate<const SUPPORT: Support>(&mut self, gradient: &[F; STATES]) {
         let increment = self.along::<SUPPORT>(gradient);
         let p = &mut self.covariance;
-        p.follower = lanes(|j| p.follower[j] + increment[j]);
-        p.follower_own += F::of(2.0) * increment[FOLLOWER] + dot::<SUPPORT, F>(&increment, gradient);
+        p.follower = F::plus(p.follower, F::ONE, increment.core);
+        p.follower_own += F::of(2.0) * increment.follower + increment.dot::<SUPPORT>(gradient);
     }
 
-    /// `P h`, but for the loner.
+    /// `P h`.
     #[inline(always)]
-    pub fn along<const SUPPORT: Support>(&self, row: &[F; STATES]) -> [F; STATES] {
+    pub fn along<const SUPPORT: Support>(&self, row: &[F; STATES]) -> Shadow<F> {
         let p = &self.covariance;
         let first = SUPPORT.trailing_zeros() as usize;
-        let column = |i: usize| if i < CORE { &p.core[i] } else { &p.follower };
-        let mut core = lanes(|j| column(first)[j] * row[first]);
+        let column = |i: usize| if i < CORE { p.core[i] } else { p.follower };
+        let mut core = F::times(column(first), row[first]);
         for i in 0..GROUP {
             if i > first && has(SUPPORT, i) {
-                core = lanes(|j| core[j] + column(i)[j] * row[i]);
+                core = F::plus(core, row[i], column(i));
             }
         }
-        let [a, b, c, d] = p.follower;
-        let follower = dot::<SUPPORT, F>(&[a, b, c, d, p.follower_own, F::ZERO], row);
-        [core[0], core[1], core[2], core[3], follower, F::ZERO]
+        let follower = Shadow { core: p.follower, follower: p.follower_own }.dot::<SUPPORT>(row);
+        Shadow { core, follower }
     }
 
     /// One sample: its scalar measurements one after the other, all linearised at the mean before the first of them (then this equals the
@@ -154,20 +172,26 @@ impl<F: Real> Belief<F> {
 
     /// A measurement of the others: the Joseph form `P' = A P Aᵀ + r K Kᵀ`, `A = I - K h`, which without rounding is `P - K (P h)ᵀ`. With
     /// rounding that difference loses as many digits as the measurement is surer than what was expected: few, unless something happened, and
-    /// then the sample wants `CARE`.
+    /// then it is put right.
     #[inline(always)]
-    fn absorb<const SUPPORT: Support, const CARE: bool>(&mut self, scalar: &Scalar<F>) -> F {
+    fn absorb<const SUPPORT: Support>(&mut self, scalar: &Scalar<F>) -> F {
         let shadow = self.along::<SUPPORT>(&scalar.row);
-        let expected = dot::<SUPPORT, F>(&shadow, &scalar.row);
+        let expected = shadow.dot::<SUPPORT>(&scalar.row);
         let inverse = F::ONE / (expected + scalar.variance);
-        let gain = each(|i| shadow[i] * inverse);
-        let mean = each(|i| self.mean[i] + gain[i] * scalar.innovation);
-        self.mean = mean;
-        self.covariance.subtract(&gain, &shadow);
-        if CARE && needs_care(expected, scalar.variance) {
-            self.mend::<SUPPORT>(&scalar.row, &each(|i| scalar.variance * gain[i]), &shadow, expected);
+        let lesson = Lesson { shadow, inverse, innovation: scalar.innovation };
+        self.learn(&lesson);
+        if needs_care(expected, scalar.variance) {
+            self.mend::<SUPPORT>(&scalar.row, &shadow.times(scalar.variance * inverse), &shadow, expected);
         }
-        scalar.innovation * scalar.innovation * inverse
+        lesson.share()
+    }
+
+    /// Mean and covariance after a measurement: `x + K ν` and `P - K (P h)ᵀ`.
+    #[inline(always)]
+    pub fn learn(&mut self, lesson: &Lesson<F>) {
+        let gain = lesson.shadow.times(lesson.inverse);
+        gain.shift(&mut self.mean, lesson.innovation);
+        self.covariance.subtract(&gain, &lesson.shadow);
     }
 
     /// Puts right what [`Belief::absorb`] has lost to rounding.
@@ -178,15 +202,14 @@ impl<F: Real> Belief<F> {
     /// `P + e wᵀ + w eᵀ - (h e) w wᵀ` where `e = r K - P h`. What remains of the rounding in directions that the measurement does not see is small
     /// beside their variances, as in a Cholesky decomposition.
     #[inline(always)]
-    fn mend<const SUPPORT: Support>(&mut self, row: &[F; STATES], known: &[F; STATES], shadow: &[F; STATES], expected: F) {
+    fn mend<const SUPPORT: Support>(&mut self, row: &[F; STATES], known: &Shadow<F>, shadow: &Shadow<F>, expected: F) {
         self.covariance.pair();
-        let rounded = self.along::<SUPPORT>(row);
         let inverse = F::ONE / expected;
-        let missing = each(|i| rounded[i] - known[i]);
-        let twice = F::of(0.5) * dot::<SUPPORT, F>(&missing, row) * inverse;
-        let missing = each(|i| missing[i] - twice * shadow[i]);
-        self.covariance.subtract(&missing, &each(|i| shadow[i] * inverse));
-        self.covariance.subtract(shadow, &each(|i| missing[i] * inverse));
+        let missing = self.along::<SUPPORT>(row).less(F::ONE, known);
+        let twice = F::of(0.5) * missing.dot::<SUPPORT>(row) * inverse;
+        let missing = missing.less(twice, shadow);
+        self.covariance.subtract(&missing, &shadow.times(inverse));
+        self.covariance.subtract(shadow, &missing.times(inverse));
     }
 
     /// No negligible covariances, and no variance above its ceiling (a congruence, so P stays definite).
@@ -242,20 +265,14 @@ pub struct Sequence<'a, F: Real> {
 }
 
 impl<F: Real> Sequence<'_, F> {
-    /// The first one, before which nothing has moved.
-    #[inline(always)]
-    pub fn absorb_first<const SUPPORT: Support, const CARE: bool>(&mut self, scalar: &Scalar<F>) -> F {
-        self.belief.absorb::<SUPPORT, CARE>(scalar)
-    }
-
     /// The next one. Its row is 0 outside the support. Returns its share of the normalised innovation squared.
     #[inline(always)]
-    pub fn absorb<const SUPPORT: Support, const CARE: bool>(&mut self, scalar: &Scalar<F>) -> F {
+    pub fn absorb<const SUPPORT: Support>(&mut self, scalar: &Scalar<F>) -> F {
         let mut moved = [F::ZERO; STATES];
         for i in 0..GROUP {
             moved[i] = self.belief.mean[i] - self.before[i];
         }
         let innovation = scalar.innovation - dot::<SUPPORT, F>(&scalar.row, &moved);
-        self.belief.absorb::<SUPPORT, CARE>(&Scalar { innovation, ..*scalar })
+        self.belief.absorb::<SUPPORT>(&Scalar { innovation, ..*scalar })
     }
 }

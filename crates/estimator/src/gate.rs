@@ -5,10 +5,11 @@
 //! `νᵀ S⁻¹ ν + ln|S| - 2 ln prior`.
 
 use crate::Real;
-use crate::filter::{Belief, STATES, Scalar, Support, dot};
-use crate::joint::{COUPLED, Square, innovation_covariance};
+use crate::filter::{Belief, STATES, Scalar, Support};
+use crate::joint::{COUPLED, Innovations, Square};
 use crate::load::{self, ACTIVE, CHANNELS, FREQUENCY, HZ, RMS, SUPPLY};
 use crate::real::ln;
+use crate::symmetric::{CORE, Lanes, lanes};
 
 /// 99.9 % of the samples of a healthy filter stay below: chi-square with four degrees of freedom.
 pub const NIS_MAX: f64 = 18.467;
@@ -69,43 +70,57 @@ impl Verdict {
 
 /// The best explanation of `sample`, linearised at the mean of `prior`. `contradicted` says that the power factor contradicts P/(V I).
 pub fn judge<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS], contradicted: bool) -> Verdict {
-    const SOUND: [bool; COUPLED] = [false; COUPLED];
     let frequency = Frequency::of(prior, &sample[HZ]);
-    let (_, usual) = innovation_covariance(prior, sample);
-    let normal = score(&usual, sample, &SOUND);
+    let innovations = Innovations::of(prior, sample);
+    let usual = innovations.covariance();
+    let shift = room::<{ 1 << SUPPLY }, F>(Verdict::SHIFT, sample);
+    let step = room::<{ 1 << ACTIVE | 1 << RMS }, F>(Verdict::STEP, sample);
+    let [normal, stepped, shifted, both] = scores(sample, |i, j| {
+        let stepped = usual[i][j] + step[i][j];
+        [usual[i][j], stepped, usual[i][j] + shift[i][j], stepped + shift[i][j]]
+    });
     let mut best = Best { score: normal + frequency.sound, verdict: Verdict::NORMAL };
     let mut offer = |score: F, ln_prior: f64, verdict| best.offer(score - F::of(2.0 * ln_prior), verdict);
-    let shift = room::<{ 1 << SUPPLY }, F>(Verdict::SHIFT, sample);
-    let stepped = sum(&usual, &room::<{ 1 << ACTIVE | 1 << RMS }, F>(Verdict::STEP, sample));
-    let step = score(&stepped, sample, &SOUND);
-    offer(step + frequency.sound, PRIOR_STEP, Verdict::STEP);
-    offer(score(&sum(&usual, &shift), sample, &SOUND) + frequency.sound, PRIOR_SHIFT, Verdict::SHIFT);
-    offer(score(&sum(&stepped, &shift), sample, &SOUND) + frequency.sound, PRIOR_STEP + PRIOR_SHIFT, Verdict::BOTH);
-    let prior_bad = if contradicted { PRIOR_BAD_CONTRADICTED } else { PRIOR_BAD };
-    for channel in 0..CHANNELS {
-        let without = |covariance: &Square<F>, sound: F| {
-            if channel == HZ {
-                sound + frequency.bad
-            } else {
-                score(covariance, sample, &core::array::from_fn(|i| i == channel)) + frequency.sound
-            }
-        };
-        offer(without(&usual, normal), prior_bad, Verdict { bad: Some(channel), ..Verdict::NORMAL });
+    offer(stepped + frequency.sound, PRIOR_STEP, Verdict::STEP);
+    offer(shifted + frequency.sound, PRIOR_SHIFT, Verdict::SHIFT);
+    offer(both + frequency.sound, PRIOR_STEP + PRIOR_SHIFT, Verdict::BOTH);
+    let bad = scores(sample, |i, j| spoilt(usual[i][j], i, j));
+    if contradicted {
         // A frame that agrees with itself while a load is switched is an inrush, not bad data.
-        if contradicted {
-            offer(without(&stepped, step), prior_bad + PRIOR_STEP, Verdict { bad: Some(channel), ..Verdict::STEP });
+        let bad_in_step = scores(sample, |i, j| spoilt(usual[i][j] + step[i][j], i, j));
+        for channel in 0..CHANNELS {
+            let (quiet, busy) = if channel == HZ {
+                (normal + frequency.bad, stepped + frequency.bad)
+            } else {
+                (bad[channel] + frequency.sound, bad_in_step[channel] + frequency.sound)
+            };
+            offer(quiet, PRIOR_BAD_CONTRADICTED, Verdict { bad: Some(channel), ..Verdict::NORMAL });
+            offer(busy, PRIOR_BAD_CONTRADICTED + PRIOR_STEP, Verdict { bad: Some(channel), ..Verdict::STEP });
+        }
+    } else {
+        for channel in 0..CHANNELS {
+            let score = if channel == HZ { normal + frequency.bad } else { bad[channel] + frequency.sound };
+            offer(score, PRIOR_BAD, Verdict { bad: Some(channel), ..Verdict::NORMAL });
         }
     }
-    offer(score(&usual, sample, &[true; COUPLED]) + frequency.bad, PRIOR_REJECT, Verdict::REJECT);
+    let [.., all_bad] = bad;
+    offer(all_bad + frequency.bad, PRIOR_REJECT, Verdict::REJECT);
     // Only against bad data: it would explain small steps as well, which are none of the supply's.
     if best.verdict.bad.is_some() || best.verdict.reject {
         let mut answered = *prior;
         Verdict::ANSWERED.widen(&mut answered);
-        let (_, answered) = innovation_covariance(&answered, sample);
-        let answered = score(&answered, sample, &SOUND) + frequency.sound;
-        best.offer(answered - F::of(2.0 * PRIOR_SHIFT), Verdict::ANSWERED);
+        let innovations = Innovations::of(&answered, sample);
+        let [answered, ..] = scores(sample, |i, j| [innovations.covariance()[i][j]; 4]);
+        best.offer(answered + frequency.sound - F::of(2.0 * PRIOR_SHIFT), Verdict::ANSWERED);
     }
     best.verdict
+}
+
+/// An entry of a covariance where V, I or P is bad data, and where all of them are.
+#[inline(always)]
+fn spoilt<F: Real>(entry: F, i: usize, j: usize) -> Lanes<F> {
+    let bad = if i == j { entry + F::of(BAD_DEVIATION[i] * BAD_DEVIATION[i]) } else { entry };
+    lanes(|channel| if channel == i || channel == COUPLED { bad } else { entry })
 }
 
 /// The best hypothesis yet; an earlier one wins a tie.
@@ -136,16 +151,6 @@ impl<F: Real> Frequency<F> {
     }
 }
 
-fn sum<F: Real>(a: &Square<F>, b: &Square<F>) -> Square<F> {
-    let mut sum = *a;
-    for i in 0..COUPLED {
-        for j in 0..COUPLED {
-            sum[i][j] += b[i][j];
-        }
-    }
-    sum
-}
-
 /// What a verdict adds to the covariance of the innovations: `H Q Hᵀ` of the room that it makes for these states.
 fn room<const SUPPORT: Support, F: Real>(verdict: Verdict, sample: &[Scalar<F>; CHANNELS]) -> Square<F> {
     let mut belief = Belief::independent([F::ZERO; STATES], [F::ZERO; STATES]);
@@ -154,37 +159,40 @@ fn room<const SUPPORT: Support, F: Real>(verdict: Verdict, sample: &[Scalar<F>; 
     for i in 0..COUPLED {
         let shadow = belief.along::<SUPPORT>(&sample[i].row);
         for j in 0..COUPLED {
-            room[i][j] = dot::<SUPPORT, F>(&shadow, &sample[j].row);
+            room[i][j] = shadow.dot::<SUPPORT>(&sample[j].row);
         }
     }
     room
 }
 
-/// `νᵀ S⁻¹ ν + ln|S|` by the decomposition `S = L D Lᵀ`; `bad` channels have the variance of bad data added.
-fn score<F: Real>(covariance: &Square<F>, sample: &[Scalar<F>; CHANNELS], bad: &[bool; COUPLED]) -> F {
-    let mut s = *covariance;
-    for i in 0..COUPLED {
-        if bad[i] {
-            s[i][i] += F::of(BAD_DEVIATION[i] * BAD_DEVIATION[i]);
-        }
-    }
-    let mut residual: [F; COUPLED] = core::array::from_fn(|i| sample[i].innovation);
-    let (mut nis, mut determinant) = (F::ZERO, F::ONE);
+/// `νᵀ S⁻¹ ν + ln|S|` by the decomposition `S = L D Lᵀ`, for four hypotheses at once: `covariance` says what entry each has for S.
+#[inline(always)]
+fn scores<F: Real>(sample: &[Scalar<F>; CHANNELS], covariance: impl Fn(usize, usize) -> Lanes<F>) -> Lanes<F> {
+    let nothing = [F::ZERO; CORE];
+    let mut s = [
+        [covariance(0, 0), nothing, nothing],
+        [covariance(1, 0), covariance(1, 1), nothing],
+        [covariance(2, 0), covariance(2, 1), covariance(2, 2)],
+    ];
+    let mut residual = [[sample[0].innovation; CORE], [sample[1].innovation; CORE], [sample[2].innovation; CORE]];
+    let (mut nis, mut determinant) = (nothing, [F::ONE; CORE]);
+    let mut tenable = [true; CORE];
     for k in 0..COUPLED {
         let pivot = s[k][k];
-        if pivot <= F::ZERO {
-            return F::of(UNTENABLE);
+        for hypothesis in 0..CORE {
+            tenable[hypothesis] &= pivot[hypothesis] > F::ZERO;
         }
-        determinant = determinant * pivot;
-        let inverse = F::ONE / pivot;
-        nis += residual[k] * residual[k] * inverse;
+        determinant = lanes(|h| determinant[h] * pivot[h]);
+        let inverse = lanes(|h| F::ONE / pivot[h]);
+        nis = lanes(|h| nis[h] + residual[k][h] * residual[k][h] * inverse[h]);
         for i in k + 1..COUPLED {
-            let factor = s[i][k] * inverse;
-            residual[i] -= factor * residual[k];
+            let factor = lanes(|h| s[i][k][h] * inverse[h]);
+            residual[i] = lanes(|h| residual[i][h] - factor[h] * residual[k][h]);
             for j in k + 1..=i {
-                s[i][j] -= factor * s[j][k];
+                s[i][j] = lanes(|h| s[i][j][h] - factor[h] * s[j][k][h]);
             }
         }
     }
-    nis + ln(determinant)
+    let logarithm = lanes(|h| ln(determinant[h]));
+    lanes(|h| if tenable[h] { nis[h] + logarithm[h] } else { F::of(UNTENABLE) })
 }

@@ -13,8 +13,9 @@
 //! The linear part is discretised exactly; the intensity qI is held over an interval (it changes by less than 1 % a second).
 
 use crate::Real;
-use crate::filter::{Belief, FOLLOWER, LONER, STATES, Scalar, Support, dot, needs_care};
-use crate::real::{one_minus_exp, sqrt};
+use crate::filter::{Belief, FOLLOWER, LONER, STATES, Scalar, Support};
+use crate::joint::Innovations;
+use crate::real::{one_minus_exp, reciprocal_sqrt};
 
 /// Index of the voltage behind the service loop, in V.
 pub const SUPPLY: usize = 0;
@@ -191,7 +192,8 @@ pub fn predict<F: Real>(belief: &mut Belief<F>, elapsed: F, restlessness: F) {
     belief.add_variance(SUPPLY, F::of(SUPPLY_DIFFUSION * SUPPLY_TIME_S * 0.5) * (loss * (F::ONE + kept)));
     belief.add_variance(ACTIVE, rms * share);
     belief.add_variance(RMS, rms);
-    belief.add_covariance(ACTIVE, RMS, F::of(CURRENT_CORRELATION) * rms * sqrt(share));
+    // x/sqrt(x): what a root lacks in digits here, no correlation has.
+    belief.add_covariance(ACTIVE, RMS, F::of(CURRENT_CORRELATION) * rms * (share * reciprocal_sqrt(share)));
     belief.add_variance(FREQUENCY, F::of(FREQUENCY_DIFFUSION) * elapsed);
     belief.add_variance(LOOP, F::of(LOOP_DIFFUSION) * elapsed);
 }
@@ -243,8 +245,8 @@ pub fn variances_behind_loop<F: Real>(belief: &Belief<F>) -> [F; 2] {
     let [voltage, ..] = expected(&belief.mean);
     let active = belief.mean[ACTIVE];
     let shadow = belief.along::<BEHIND_LOOP>(&row);
-    let of_voltage = dot::<BEHIND_LOOP, F>(&shadow, &row);
-    let crossed = voltage * shadow[ACTIVE];
+    let of_voltage = shadow.dot::<BEHIND_LOOP>(&row);
+    let crossed = voltage * shadow.core[ACTIVE];
     let of_power = active * (active * of_voltage + F::of(2.0) * crossed) + voltage * voltage * belief.covariance[(ACTIVE, ACTIVE)];
     [of_voltage, of_power]
 }
@@ -252,42 +254,32 @@ pub fn variances_behind_loop<F: Real>(belief: &Belief<F>) -> [F; 2] {
 /// What is believed after the measurement `sample` but for channel `without`, and each channel's share of the normalised innovation squared.
 #[inline(always)]
 pub fn updated<F: Real>(prior: &Belief<F>, sample: &[Scalar<F>; CHANNELS], without: Option<usize>) -> (Belief<F>, [F; CHANNELS]) {
-    let [voltage, power] = variances_behind_loop(prior);
-    let current = prior.covariance[(RMS, RMS)];
-    // Each channel makes the next one's expectation surer, so this is the most care that they may need.
-    if needs_care(voltage, sample[V].variance) | needs_care(current, sample[I].variance) | needs_care(power, sample[P].variance) {
-        updated_carefully(*prior, *sample, without)
-    } else {
-        updated_with::<false, F>(*prior, sample, without)
+    let innovations = Innovations::of(prior, sample);
+    // Each channel makes the next one's expectation surer, so what the first needs is the most care that they may need.
+    if innovations.need_care {
+        return updated_carefully(*prior, *sample, without);
     }
+    innovations.learnt(*prior, sample, without)
 }
 
-/// The same with care, and a look at whether it was enough: of a million meters that show anything at all one is beyond it. By value: what is
-/// handed over by reference, be it once an hour, is in memory always.
+/// The same with care, one channel after the other. Whether it was enough is for [`settle`] to see: of a million meters that show anything at all
+/// one is beyond it. By value: what is handed over by reference, be it once an hour, is in memory always.
 #[inline(never)]
-fn updated_carefully<F: Real>(prior: Belief<F>, sample: [Scalar<F>; CHANNELS], without: Option<usize>) -> (Belief<F>, [F; CHANNELS]) {
-    let (mut belief, nis) = updated_with::<true, F>(prior, &sample, without);
-    belief.ensure_definite(&VARIANCE_MAX);
-    (belief, nis)
-}
-
-#[inline(always)]
-fn updated_with<const CARE: bool, F: Real>(
+pub fn updated_carefully<F: Real>(
     mut belief: Belief<F>,
-    sample: &[Scalar<F>; CHANNELS],
+    sample: [Scalar<F>; CHANNELS],
     without: Option<usize>,
 ) -> (Belief<F>, [F; CHANNELS]) {
     let mut nis = [F::ZERO; CHANNELS];
     let mut sequence = belief.sequence();
-    // The current first: its expectation is known before that of the others.
     if without != Some(I) {
-        nis[I] = sequence.absorb_first::<CURRENT, CARE>(&sample[I]);
+        nis[I] = sequence.absorb::<CURRENT>(&sample[I]);
     }
     if without != Some(V) {
-        nis[V] = sequence.absorb::<BEHIND_LOOP, CARE>(&sample[V]);
+        nis[V] = sequence.absorb::<BEHIND_LOOP>(&sample[V]);
     }
     if without != Some(P) {
-        nis[P] = sequence.absorb::<BEHIND_LOOP, CARE>(&sample[P]);
+        nis[P] = sequence.absorb::<BEHIND_LOOP>(&sample[P]);
     }
     if without != Some(HZ) {
         nis[HZ] = belief.absorb_loner(sample[HZ].innovation, sample[HZ].variance);

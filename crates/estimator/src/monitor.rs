@@ -16,6 +16,7 @@ use measure::Flags;
 use crate::Real;
 use crate::load::{CHANNELS, P, V};
 use crate::sample::Evidence;
+use crate::symmetric::lanes;
 use loop_resistance::LoopResistance;
 use noise::Noise;
 use replay::Replay;
@@ -44,8 +45,7 @@ impl<F: Real, const BLOCKS: usize> Monitors<F, BLOCKS> {
     /// Takes a fresh frame, the variances that the sensor should have at it, those of its rounding alone, and the filter's verdicts.
     #[inline(always)]
     pub fn weigh(&mut self, z: &[F; CHANNELS], variances: &[F; CHANNELS], rounding: &[F; CHANNELS], verdicts: Flags) {
-        let [z32, variances, rounding] = [z, variances, rounding].map(|values| values.map(|value| value.to_f64() as f32));
-        self.noise.take(&z32, &variances, &rounding);
+        self.noise.take(&single(z), &single(variances), &single(rounding));
         self.loop_resistance.take(z[V], z[P] / z[V], verdicts);
     }
 
@@ -59,8 +59,10 @@ impl<F: Real, const BLOCKS: usize> Monitors<F, BLOCKS> {
     }
 
     /// By how much the noise of each channel grew, if it did: factors on the variance of all but the rounding.
+    #[inline(always)]
     pub fn inflation(&self) -> Option<[F; CHANNELS]> {
-        self.noise.inflation().map(|factors| factors.map(|factor| F::of(factor.into())))
+        let factors = self.noise.inflation()?;
+        Some(lanes(|channel| F::of(factors[channel].into())))
     }
 
     /// What the verdicts rest on.
@@ -76,4 +78,10 @@ impl<F: Real, const BLOCKS: usize> Monitors<F, BLOCKS> {
             loop_statistic: loops.statistic(),
         }
     }
+}
+
+/// Number by number: an array's `map` is a call that leaves them in memory, and who reads them by fours waits for that.
+#[inline(always)]
+fn single<F: Real>(values: &[F; CHANNELS]) -> [f32; CHANNELS] {
+    lanes(|channel| values[channel].to_f64() as f32)
 }

@@ -8,6 +8,7 @@
 use core::ops::Index;
 
 use crate::Real;
+use crate::filter::{Support, dot};
 
 /// Dimension of the state.
 pub const STATES: usize = CORE + 2;
@@ -27,10 +28,42 @@ pub fn lanes<F>(lane: impl Fn(usize) -> F) -> Lanes<F> {
     [lane(0), lane(1), lane(2), lane(3)]
 }
 
-/// A number for each state, by its index.
-#[inline(always)]
-pub fn each<F>(entry: impl Fn(usize) -> F) -> [F; STATES] {
-    [entry(0), entry(1), entry(2), entry(3), entry(4), entry(5)]
+/// A number for each state but the loner: a column of a covariance, or a sum of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Shadow<F> {
+    /// Of the core's states.
+    pub core: Lanes<F>,
+    /// Of the follower.
+    pub follower: F,
+}
+
+impl<F: Real> Shadow<F> {
+    /// Inner product with a row over a support that is not empty.
+    #[inline(always)]
+    pub fn dot<const SUPPORT: Support>(&self, row: &[F; STATES]) -> F {
+        let [a, b, c, d] = self.core;
+        dot::<SUPPORT, F>(&[a, b, c, d, self.follower, F::ZERO], row)
+    }
+
+    /// So many times as long.
+    #[inline(always)]
+    pub fn times(&self, factor: F) -> Self {
+        Self { core: F::times(self.core, factor), follower: self.follower * factor }
+    }
+
+    /// Without so many times another one.
+    #[inline(always)]
+    pub fn less(&self, factor: F, other: &Self) -> Self {
+        Self { core: F::less(self.core, factor, other.core), follower: self.follower - factor * other.follower }
+    }
+
+    /// Adds so many times this to a mean.
+    #[inline(always)]
+    pub fn shift(&self, mean: &mut [F; STATES], factor: F) {
+        let [a, b, c, d, follower, loner] = *mean;
+        let [a, b, c, d] = F::plus([a, b, c, d], factor, self.core);
+        *mean = [a, b, c, d, follower + self.follower * factor, loner];
+    }
 }
 
 /// A symmetric matrix of the state's dimension. `m[(i, j)]` and `m[(j, i)]` are the same entry.
@@ -82,12 +115,12 @@ impl<F: Real> Symmetric<F> {
 
     /// Subtracts `a bᵀ`, which is symmetric but for roundings, from all but the loner's.
     #[inline(always)]
-    pub fn subtract(&mut self, a: &[F; STATES], b: &[F; STATES]) {
+    pub fn subtract(&mut self, a: &Shadow<F>, b: &Shadow<F>) {
         for i in 0..CORE {
-            self.core[i] = lanes(|j| self.core[i][j] - a[i] * b[j]);
+            self.core[i] = F::less(self.core[i], a.core[i], b.core);
         }
-        self.follower = lanes(|j| self.follower[j] - a[FOLLOWER] * b[j]);
-        self.follower_own -= a[FOLLOWER] * b[FOLLOWER];
+        self.follower = F::less(self.follower, a.follower, b.core);
+        self.follower_own -= a.follower * b.follower;
     }
 
     /// Makes both of a pair the same. Out of line: where a compiler knows that they are, it computes each pair's next value once, number by

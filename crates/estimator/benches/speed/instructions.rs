@@ -57,7 +57,7 @@ fn walk<F: Real>(meter: &Meter, times: usize) {
     for _ in 0..times {
         let mut estimator = meter.estimator::<F>();
         for sample in &samples {
-            black_box(estimator.step(black_box(F::ONE), black_box(sample)));
+            black_box(&estimator.step(black_box(F::ONE), black_box(sample)));
         }
     }
 }

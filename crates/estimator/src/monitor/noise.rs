@@ -139,6 +139,7 @@ impl Series {
         }
     }
 
+    #[inline(always)]
     fn take(&mut self, value: f32, expected: Expected) {
         let [before, before_that] = self.earlier;
         self.earlier = [value, before];

@@ -1,7 +1,7 @@
 //! The sequential update against the joint one by a dense linear-algebra library.
 
 use estimator::filter::{ALL, Belief, FOLLOWER, LONER, STATES, Scalar};
-use estimator::joint::updated_mean;
+use estimator::joint::Innovations;
 use estimator::load::{self, CHANNELS, HZ};
 use estimator::symmetric::Symmetric;
 use nalgebra::{SMatrix, SVector};
@@ -82,7 +82,7 @@ proptest! {
     fn sequential_equals_joint(belief in belief(), sample in prop::array::uniform4(scalar())) {
         let mut updated = belief;
         let mut sequence = updated.sequence();
-        let shares: f64 = sample.iter().map(|scalar| sequence.absorb::<ALL, true>(scalar)).sum();
+        let shares: f64 = sample.iter().map(|scalar| sequence.absorb::<ALL>(scalar)).sum();
         assert_joint(&belief, &updated, &sample, shares)?;
     }
 
@@ -102,7 +102,7 @@ proptest! {
     ) {
         let sample = load::linearise(&belief, &z, &noise);
         let (updated, _) = load::updated(&belief, &sample, without);
-        let mean = updated_mean(&belief, &sample, without);
+        let mean = Innovations::of(&belief, &sample).learnt_mean(belief.mean, &sample, without);
         prop_assert_eq!(mean[LONER], belief.mean[LONER]);
         let off = (0..LONER).map(|i| (updated.mean[i] - mean[i]).abs()).fold(0.0, f64::max);
         prop_assert!(off <= 1e-7 * SVector::from(updated.mean).amax().max(1.0), "{off:e}");
