@@ -35,7 +35,7 @@ pub enum KafkaSetupError {
 }
 
 /// Settings that decide whether records are lost or doubled.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "bootstrap.servers",
     "group.id",
     "transactional.id",
@@ -47,6 +47,7 @@ const RESERVED: [&str; 14] = [
     "auto.offset.reset",
     "enable.partition.eof",
     "partitioner",
+    "delivery.report.only.error",
     "transaction.timeout.ms",
     "message.timeout.ms",
     "partition.assignment.strategy",
@@ -136,6 +137,8 @@ impl Clients {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
+            // The commit tells whether all is delivered; a report for each record would be most of what sending it costs.
+            .set("delivery.report.only.error", "true")
             // Whole batches are handed over at once, so there is nothing to linger for.
             .set("linger.ms", "0");
         config
