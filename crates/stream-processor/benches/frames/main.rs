@@ -2,7 +2,7 @@
 //!
 //! From the frame's bytes to the transaction's records: read it, recognise what is new, write the records as JSON, and after the commit
 //! collect acknowledgements and live values. The frames are those of `./dev bench pipeline`.
-#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a measurement: what is odd must end it")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement: what is odd must end it")]
 
 #[path = "../../../estimator/examples/figures/figure.rs"]
 #[expect(dead_code, reason = "shared with the estimator's figures, which need ranges as well")]
