@@ -70,11 +70,10 @@ mod tests {
             let doubled = i128::from(active) * 200_000_000;
             (doubled + apparent).checked_div_euclid(2 * apparent).unwrap_or(0).clamp(-1000, 1000)
         };
-        let sizes = (0..31).flat_map(|bit| [1 << bit, -(1 << bit), i32::MAX >> bit, i32::MIN >> bit]);
-        let sizes: Vec<i32> = sizes.chain([0, 230_123]).collect();
-        for (voltage, current) in sizes.iter().flat_map(|voltage| sizes.iter().map(move |current| (*voltage, *current))) {
-            for active in &sizes {
-                assert_eq!(i128::from(of(voltage, current, *active).1), exact(voltage, current, *active), "{voltage} {current} {active}");
+        let sizes = (0..31).flat_map(|bit| [1 << bit, -(1 << bit), i32::MAX >> bit, i32::MIN >> bit]).chain([0, 230_123]);
+        for (voltage, current) in sizes.clone().flat_map(|voltage| sizes.clone().map(move |current| (voltage, current))) {
+            for active in sizes.clone() {
+                assert_eq!(i128::from(of(voltage, current, active).1), exact(voltage, current, active), "{voltage} {current} {active}");
             }
         }
     }
