@@ -22,21 +22,21 @@ pub(crate) fn write(it: &ReadingRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"stream\":\"");
     hexadecimal(out, it.stream.0);
     integer(out, "\",\"seq\":", it.seq);
-    decimal(out, ",\"voltage_v\":", it.voltage_v.millivolts().into(), 3);
-    decimal(out, ",\"current_a\":", it.current_a.milliamperes().into(), 3);
-    decimal(out, ",\"active_power_w\":", it.active_power_w.deciwatts().into(), 1);
-    decimal(out, ",\"frequency_hz\":", it.frequency_hz.millihertz().into(), 3);
-    decimal(out, ",\"power_factor\":", it.power_factor.thousandths().into(), 3);
-    decimal(out, ",\"non_active_power_var\":", it.non_active_power_var.decivars().into(), 1);
-    decimal(out, ",\"import_wh\":", it.import_wh.centiwatthours(), 2);
-    decimal(out, ",\"import_integrated_wh\":", it.import_integrated_wh.centiwatthours(), 2);
-    decimal(out, ",\"export_wh\":", it.export_wh.centiwatthours(), 2);
-    decimal(out, ",\"export_integrated_wh\":", it.export_integrated_wh.centiwatthours(), 2);
+    decimal::<3>(out, ",\"voltage_v\":", it.voltage_v.millivolts().into());
+    decimal::<3>(out, ",\"current_a\":", it.current_a.milliamperes().into());
+    decimal::<1>(out, ",\"active_power_w\":", it.active_power_w.deciwatts().into());
+    decimal::<3>(out, ",\"frequency_hz\":", it.frequency_hz.millihertz().into());
+    decimal::<3>(out, ",\"power_factor\":", it.power_factor.thousandths().into());
+    decimal::<1>(out, ",\"non_active_power_var\":", it.non_active_power_var.decivars().into());
+    decimal::<2>(out, ",\"import_wh\":", it.import_wh.centiwatthours());
+    decimal::<2>(out, ",\"import_integrated_wh\":", it.import_integrated_wh.centiwatthours());
+    decimal::<2>(out, ",\"export_wh\":", it.export_wh.centiwatthours());
+    decimal::<2>(out, ",\"export_integrated_wh\":", it.export_integrated_wh.centiwatthours());
     deviation(out, ",\"voltage_sd_v\":", it.voltage_sd_v);
     deviation(out, ",\"current_sd_a\":", it.current_sd_a);
     deviation(out, ",\"active_power_sd_w\":", it.active_power_sd_w);
     deviation(out, ",\"frequency_sd_hz\":", it.frequency_sd_hz);
-    decimal(out, ",\"nis\":", steps(it.nis.as_f64(), NormalisedInnovation::STEP), 3);
+    decimal::<3>(out, ",\"nis\":", steps(it.nis.as_f64(), NormalisedInnovation::STEP));
     out.extend_from_slice(b",\"flags\":[");
     let mut separator = "\"";
     for (name, _) in it.flags.iter_names() {
@@ -44,11 +44,11 @@ pub(crate) fn write(it: &ReadingRecord, out: &mut Vec<u8>) {
         separator = "\",\"";
     }
     out.extend_from_slice(if separator == "\"" { b"" } else { b"\"" });
-    decimal(out, "],\"raw_voltage_v\":", it.raw_voltage_v.millivolts().into(), 3);
-    decimal(out, ",\"raw_current_a\":", it.raw_current_a.milliamperes().into(), 3);
-    decimal(out, ",\"raw_active_power_w\":", it.raw_active_power_w.deciwatts().into(), 1);
-    decimal(out, ",\"raw_frequency_hz\":", it.raw_frequency_hz.millihertz().into(), 3);
-    decimal(out, ",\"raw_power_factor\":", it.raw_power_factor.thousandths().into(), 3);
+    decimal::<3>(out, "],\"raw_voltage_v\":", it.raw_voltage_v.millivolts().into());
+    decimal::<3>(out, ",\"raw_current_a\":", it.raw_current_a.milliamperes().into());
+    decimal::<1>(out, ",\"raw_active_power_w\":", it.raw_active_power_w.deciwatts().into());
+    decimal::<3>(out, ",\"raw_frequency_hz\":", it.raw_frequency_hz.millihertz().into());
+    decimal::<3>(out, ",\"raw_power_factor\":", it.raw_power_factor.thousandths().into());
     out.push(b'}');
 }
 
@@ -62,11 +62,13 @@ fn clock(it: &ReadingRecord) -> &'static str {
 }
 
 /// `before` and a text that needs no escapes: ids and names of ours.
+#[inline(always)]
 fn text(out: &mut Vec<u8>, before: &str, text: &str) {
     out.extend_from_slice(before.as_bytes());
     out.extend_from_slice(text.as_bytes());
 }
 
+#[inline(always)]
 fn integer(out: &mut Vec<u8>, before: &str, value: impl itoa::Integer) {
     text(out, before, itoa::Buffer::new().format(value));
 }
@@ -78,36 +80,59 @@ fn hexadecimal(out: &mut Vec<u8>, value: u64) {
     }));
 }
 
+#[inline(always)]
 fn deviation(out: &mut Vec<u8>, before: &str, it: Deviation) {
-    decimal(out, before, steps(it.as_f64(), Deviation::STEP), 4);
+    decimal::<4>(out, before, steps(it.as_f64(), Deviation::STEP));
 }
 
-/// Small values are whole steps but for the float's rounding.
+/// Whole steps but for the float's rounding; never negative.
 fn steps(value: f64, step: f64) -> i64 {
-    (value / step).round() as i64
+    (value / step + 0.5) as i64
 }
 
-/// `before` and `units` of the decimal place `decimals`, with at least one digit behind the point and no zeros at the end but that.
-fn decimal(out: &mut Vec<u8>, before: &str, units: i64, decimals: u32) {
-    let (magnitude, per_one) = (units.unsigned_abs(), 10_u64.pow(decimals));
-    text(out, before, if units < 0 { "-" } else { "" });
+/// `before` and `units` of the decimal place `DECIMALS`. Inlined, because copying a name of known length is a few moves instead of a call.
+#[inline(always)]
+fn decimal<const DECIMALS: u32>(out: &mut Vec<u8>, before: &str, units: i64) {
+    out.extend_from_slice(before.as_bytes());
+    number::<DECIMALS>(out, units);
+}
+
+/// `units` of the decimal place `DECIMALS`, with at least one digit behind the point and no zeros at the end but that.
+fn number<const DECIMALS: u32>(out: &mut Vec<u8>, units: i64) {
+    let (magnitude, per_one) = (units.unsigned_abs(), const { 10_u64.pow(DECIMALS) });
+    if units < 0 {
+        out.push(b'-');
+    }
     if magnitude >= EXACT_MAX {
         // Writing to a vector does not fail.
         let _ = serde_json::to_writer(out, &(magnitude as f64 / per_one as f64));
         return;
     }
-    let (whole, mut fraction) = (magnitude / per_one, magnitude % per_one);
-    integer(out, "", whole);
-    out.push(b'.');
-    let mut place = per_one;
+    let (mut whole, mut fraction, mut places) = (magnitude / per_one, magnitude % per_one, DECIMALS);
+    while places > 1 && fraction % 10 == 0 {
+        (fraction, places) = (fraction / 10, places - 1);
+    }
+    // From the last digit to the first: 15 digits of a whole part, the point, and the decimals fit.
+    let (mut digits, mut at) = ([0; 24], 24);
+    let mut put = |digit: u8| {
+        at -= 1;
+        if let Some(place) = digits.get_mut(at) {
+            *place = digit;
+        }
+    };
+    for _ in 0..places {
+        put(b'0' | (fraction % 10) as u8);
+        fraction /= 10;
+    }
+    put(b'.');
     loop {
-        place /= 10;
-        out.push(b'0'.wrapping_add((fraction / place) as u8));
-        fraction %= place;
-        if fraction == 0 {
-            return;
+        put(b'0' | (whole % 10) as u8);
+        whole /= 10;
+        if whole == 0 {
+            break;
         }
     }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
 }
 
 #[cfg(test)]

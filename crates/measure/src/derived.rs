@@ -22,10 +22,15 @@ pub fn non_active_power(voltage: Volts, current: Amperes, active_power: Watts) -
 
 /// Power factor `P / (V I)`, rounded to the nearest thousandth, within -1 to 1; 0 without current.
 pub fn power_factor(voltage: Volts, current: Amperes, active_power: Watts) -> PowerFactor {
-    let apparent = i128::from(apparent(voltage, current));
-    let active = i128::from(i64::from(active_power.deciwatts()).saturating_mul(PER_TENTH)).saturating_mul(1000);
-    let (doubled, divisor) = (active.saturating_mul(2).saturating_add(apparent), apparent.saturating_mul(2));
-    let thousandths = doubled.checked_div_euclid(divisor).unwrap_or(0).clamp(-1000, 1000);
+    let apparent = apparent(voltage, current);
+    // Twice the active power has 59 bits at most; in thousandths it still fits.
+    let doubled = i64::from(active_power.deciwatts()).saturating_mul(2 * 1000 * PER_TENTH);
+    let quotient = match (doubled.checked_add(apparent), apparent.checked_mul(2)) {
+        (Some(rounding), Some(divisor)) => rounding.checked_div_euclid(divisor).unwrap_or(0),
+        // Only the largest apparent power of all does not fit; next to it every active power is nothing.
+        _ => 0,
+    };
+    let thousandths = quotient.clamp(-1000, 1000);
     PowerFactor::from_thousandths(i16::try_from(thousandths).unwrap_or(0))
 }
 
@@ -53,5 +58,23 @@ mod tests {
         assert_eq!(of(230_000, 1_000, -2_301), (0, -1000));
         assert_eq!(of(i32::MAX, i32::MAX, i32::MIN).0, i32::MAX);
         assert_eq!(of(i32::MIN, i32::MAX, i32::MAX).0, i32::MAX);
+        for active in [i32::MIN, 0, i32::MAX] {
+            assert_eq!(of(i32::MIN, i32::MIN, active).1, 0);
+        }
+    }
+
+    #[test]
+    fn the_power_factor_is_the_quotient_at_every_size() {
+        let exact = |voltage: i32, current: i32, active: i32| {
+            let apparent = i128::from(voltage) * i128::from(current);
+            let doubled = i128::from(active) * 200_000_000;
+            (doubled + apparent).checked_div_euclid(2 * apparent).unwrap_or(0).clamp(-1000, 1000)
+        };
+        let sizes = (0..31).flat_map(|bit| [1 << bit, -(1 << bit), i32::MAX >> bit, i32::MIN >> bit]).chain([0, 230_123]);
+        for (voltage, current) in sizes.clone().flat_map(|voltage| sizes.clone().map(move |current| (voltage, current))) {
+            for active in sizes.clone() {
+                assert_eq!(i128::from(of(voltage, current, active).1), exact(voltage, current, active), "{voltage} {current} {active}");
+            }
+        }
     }
 }

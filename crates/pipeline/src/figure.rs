@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
+use crate::memory::Memory;
 use crate::plan::Load;
+use crate::recovery::Recovery;
 use crate::scenario::{Outcome, PROCESSES};
 
 /// What is to be reached.
@@ -61,21 +63,22 @@ pub fn verdicts(figures: &[Figure]) -> Vec<String> {
 }
 
 /// A load in words.
-pub fn title(load: &Load) -> String {
+pub fn title(load: &Load, processors: usize) -> String {
     let rate = load.rate.map_or_else(|| "as fast as acknowledged".to_owned(), |rate| format!("{rate:.0} frames/s"));
-    format!("{} meters, {rate}, records/frame {}", load.meters, load.records_per_frame)
+    let processors = if processors == 1 { String::new() } else { format!(", {processors} processors") };
+    format!("{} meters, {rate}, records/frame {}{processors}", load.meters, load.records_per_frame)
 }
 
 /// All figures of a run, judged where the load is one that has targets.
 pub fn figures(it: &Outcome) -> Vec<Figure> {
     let Load { meters, records_per_frame, rate, .. } = it.load;
-    let unpaced = |records: usize| rate.is_none() && records_per_frame == records;
+    let unpaced = |records: usize| rate.is_none() && records_per_frame == records && it.processors == 1;
     let when = |applies: bool, target: Target| if applies { target } else { Target::None };
     let many = meters >= 500 && rate == Some(5_000.0) && records_per_frame == 1;
     let few = meters == 20 && rate == Some(20.0);
     let mut figures = Vec::new();
     let mut add = |what: &str, value: f64, unit: &'static str, target: Target| {
-        figures.push(Figure { name: format!("{}: {what}", title(&it.load)), value, unit, target });
+        figures.push(Figure { name: format!("{}: {what}", title(&it.load, it.processors)), value, unit, target });
     };
     add("frames", it.frames_per_s, "1/s", when(unpaced(1), Target::AtLeast(50_000.0)));
     add("readings", it.readings_per_s, "1/s", when(unpaced(32), Target::AtLeast(500_000.0)));
@@ -96,11 +99,34 @@ pub fn figures(it: &Outcome) -> Vec<Figure> {
     figures
 }
 
+/// What a killed processor cost.
+pub fn recovery(it: &Recovery) -> Vec<Figure> {
+    let figure =
+        |what: &str, value: f64, unit: &'static str, target: Target| Figure { name: format!("recovery: {what}"), value, unit, target };
+    vec![
+        figure("kill -9 to the successor's first commit", it.seconds, "s", Target::AtMost(10.0)),
+        figure("age max", it.age.max, "ms", Target::None),
+        figure("lost", it.verdict.lost as f64, "records", Target::AtMost(0.0)),
+        figure("doubled", (it.verdict.doubled + it.verdict.foreign) as f64, "records", Target::AtMost(0.0)),
+    ]
+}
+
+/// What a processor holds that knows many meters.
+pub fn memory(it: &Memory) -> Vec<Figure> {
+    let figure =
+        |what: &str, bytes: f64, target: Target| Figure { name: format!("memory: {what}"), value: bytes / 1e6, unit: "MB", target };
+    vec![
+        figure("100,000 meters known by the ledger", it.known, Target::AtMost(200.0)),
+        figure("the same at the end of the load", it.end, Target::AtMost(200.0)),
+        figure("growth under load", it.end - it.begin, Target::AtMost(10.0)),
+    ]
+}
+
 /// The table's head, in Markdown.
 pub const HEAD: &str = "\
-| meters | asked for, frames/s | records a frame | frames/s | readings/s | CPU µs a frame: gate + processor | Kafka | generator \
+| processors | meters | asked for, frames/s | records a frame | frames/s | readings/s | CPU µs a frame: gate + processor | Kafka | generator \
 | transactions/s | age p50 / p99 / max, ms | peak MB: gate, processor | sent again | lost, doubled |
-|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|";
+|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|";
 
 /// A run as a row under [`HEAD`].
 pub fn row(it: &Outcome) -> String {
@@ -109,8 +135,9 @@ pub fn row(it: &Outcome) -> String {
     let held = if it.counts() { "" } else { " (not held)" };
     let [gate, processor, kafka, generator] = it.cpu_us;
     format!(
-        "| {meters} | {rate}{held} | {records_per_frame} | {:.0} | {:.0} | {gate:.1} + {processor:.1} = {:.1} | {kafka:.1} | {generator:.1} \
+        "| {} | {meters} | {rate}{held} | {records_per_frame} | {:.0} | {:.0} | {gate:.1} + {processor:.1} = {:.1} | {kafka:.1} | {generator:.1} \
          | {:.0} | {:.0} / {:.0} / {:.0} | {:.0}, {:.0} | {} | {}, {} |",
+        it.processors,
         it.frames_per_s,
         it.readings_per_s,
         it.own_cpu_us(),
@@ -135,6 +162,7 @@ mod tests {
     fn outcome(rate: Option<f64>, frames_per_s: f64) -> Outcome {
         Outcome {
             load: Load { meters: 1_000, records_per_frame: 1, rate, warm_up_s: 1.0, seconds: 1.0 },
+            processors: 1,
             frames_per_s,
             readings_per_s: frames_per_s,
             cpu_us: [5.0, 4.5, 3.0, 8.0],

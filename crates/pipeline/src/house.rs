@@ -25,28 +25,42 @@ pub struct House {
     runs: u32,
 }
 
-/// Gate and processor of one run, and topics of its own.
+/// Gate and processors of one run, and topics of its own.
 pub struct Run {
     /// The gate's process.
     pub gate: Server,
-    /// The processor's process.
-    pub processor: Server,
+    /// The processors, by their number.
+    pub processors: Vec<Processor>,
     /// Where meters connect.
     pub port: u16,
     /// What all topics of this run begin with.
     pub prefix: String,
+    dir: PathBuf,
+}
+
+/// A processor's process.
+pub struct Processor {
+    /// The process.
+    pub server: Server,
     metrics_port: u16,
 }
 
+/// Most processors of a run: there are certificates for so many.
+pub const PROCESSORS_MAX: usize = 2;
+/// Partitions of each topic, as the processor's default configuration has it.
+pub const PARTITIONS: u16 = 4;
+
 impl House {
-    /// Builds the programs, starts Kafka and issues certificates.
-    pub async fn open() -> anyhow::Result<Self> {
-        let programs = build()?;
+    /// Builds the programs unless there are some to be measured, starts Kafka and issues certificates.
+    pub async fn open(programs: Option<&Path>) -> anyhow::Result<Self> {
+        let programs = programs.map_or_else(build, |programs| Ok(programs.canonicalize()?))?;
         let dir = tempfile::Builder::new().prefix("ferraris-pipeline-").tempdir()?;
         let mut authority = Authority::create(dir.path().join("pki"))?;
         let hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         authority.issue("broker", Role::Server, &IssueOptions { hosts, ..IssueOptions::default() })?;
-        authority.issue("processor-1", Role::Service, &IssueOptions::default())?;
+        for number in 0..PROCESSORS_MAX {
+            authority.issue(&processor_name(number), Role::Service, &IssueOptions::default())?;
+        }
         Ok(Self { kafka: Kafka::start().await?, dir, programs, runs: 0 })
     }
 
@@ -55,53 +69,91 @@ impl House {
         self.dir.path().join("pki")
     }
 
-    /// Starts a gate and a processor that know nothing of earlier runs, and waits until the processor owns its partitions.
-    pub async fn start(&mut self) -> anyhow::Result<Run> {
+    /// Starts a gate and `processors` processors that know nothing of earlier runs, and waits until they own all partitions.
+    pub async fn start(&mut self, processors: usize) -> anyhow::Result<Run> {
         self.runs += 1;
         let dir = self.dir.path().join(format!("run-{}", self.runs));
         fs::create_dir(&dir)?;
-        let [port, metrics_port] = ports::free()?;
-        let prefix = format!("run{}-", self.runs);
-        let mut gate = self.program("broker", &dir, &gate_config(&self.pki(), port))?;
+        let [port] = ports::free()?;
+        let mut gate = self.program("broker", &dir, "broker", &gate_config(&self.pki(), port))?;
         await_until("the gate listens", START, async || {
             gate.check_running()?;
             Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
         })
         .await?;
-        let config = processor_config(&self.pki(), port, self.kafka.bootstrap(), &prefix, metrics_port);
-        let mut processor = self.program("stream-processor", &dir, &config)?;
-        await_until("the processor owns its partitions", START, async || {
-            processor.check_running()?;
-            let owned = metric(metrics_port, "ferraris_processor_partitions_owned").unwrap_or(0.0);
-            let connected = metric(metrics_port, "ferraris_processor_brokers_connected").unwrap_or(0.0);
-            Ok((owned >= 4.0 && connected >= 1.0).then_some(()))
-        })
-        .await?;
-        Ok(Run { gate, processor, port, prefix, metrics_port })
+        let mut run = Run { gate, processors: Vec::new(), port, prefix: format!("run{}-", self.runs), dir };
+        for number in 0..processors {
+            run.processors.push(self.processor(&run, number)?);
+        }
+        run.ready().await?;
+        Ok(run)
     }
 
-    fn program(&self, name: &str, dir: &Path, config: &str) -> anyhow::Result<Server> {
+    /// Starts a processor; there may have been one of the same number before.
+    pub fn processor(&self, run: &Run, number: usize) -> anyhow::Result<Processor> {
+        let [metrics_port] = ports::free()?;
+        let name = processor_name(number);
+        let config = processor_config(&self.pki(), &name, run.port, self.kafka.bootstrap(), &run.prefix, metrics_port);
+        let server = self.program("stream-processor", &run.dir, &format!("{name}-{metrics_port}"), &config)?;
+        Ok(Processor { server, metrics_port })
+    }
+
+    fn program(&self, program: &str, dir: &Path, name: &str, config: &str) -> anyhow::Result<Server> {
         let path = dir.join(format!("{name}.toml"));
         fs::write(&path, config)?;
-        let mut command = Command::new(self.programs.join(name));
+        let mut command = Command::new(self.programs.join(program));
         command.arg("--config").arg(path).env("RUST_LOG", "warn,rumqttd=off");
         Server::start(&mut command, &dir.join(format!("{name}.log")), dir)
     }
 }
 
 impl Run {
-    /// Transactions that the processor has committed.
+    /// Waits until each processor is connected and owns partitions, and each partition is owned.
+    pub async fn ready(&mut self) -> anyhow::Result<()> {
+        await_until("the processors own the partitions", START, async || {
+            let mut all = 0.0;
+            for processor in &mut self.processors {
+                processor.server.check_running()?;
+                let owned = metric(processor.metrics_port, "ferraris_processor_partitions_owned").unwrap_or(0.0);
+                let connected = metric(processor.metrics_port, "ferraris_processor_brokers_connected").unwrap_or(0.0);
+                if owned < 1.0 || connected < 1.0 {
+                    return Ok(None);
+                }
+                all += owned;
+            }
+            Ok((all >= f64::from(PARTITIONS)).then_some(()))
+        })
+        .await
+    }
+
+    /// Transactions that the processors have committed.
+    pub fn transactions(&self) -> anyhow::Result<f64> {
+        self.processors.iter().map(Processor::transactions).sum()
+    }
+
+    /// What the processors say of all they counted, for a run that went wrong.
+    pub fn complaints(&self) -> String {
+        let told: Vec<_> = self.processors.iter().map(Processor::complaints).collect();
+        format!("{}\ngate: {}", told.join("\n"), self.gate.log_end())
+    }
+}
+
+impl Processor {
+    /// Transactions that it has committed.
     pub fn transactions(&self) -> anyhow::Result<f64> {
         metric(self.metrics_port, "ferraris_processor_transaction_seconds_count")
     }
 
-    /// What the processor says of all it counted, for a run that went wrong.
-    pub fn complaints(&self) -> String {
+    fn complaints(&self) -> String {
         let metrics = fetch(self.metrics_port).unwrap_or_default();
         let telling = |line: &&str| line.contains("dropped") || line.contains("unsent") || line.contains("transactions_total");
         let counted: Vec<&str> = metrics.lines().filter(|line| !line.starts_with('#')).filter(telling).collect();
-        format!("{}\nprocessor: {}\ngate: {}", counted.join("\n"), self.processor.log_end(), self.gate.log_end())
+        format!("{}\nprocessor: {}", counted.join("\n"), self.server.log_end())
     }
+}
+
+fn processor_name(number: usize) -> String {
+    format!("processor-{}", number + 1)
 }
 
 /// Builds gate and processor as they are released; where they are.
@@ -151,11 +203,11 @@ fn gate_config(pki: &Path, port: u16) -> String {
 }
 
 /// Defaults, but for the intervals: the way to Kafka is measured, not what is derived from there on.
-fn processor_config(pki: &Path, port: u16, kafka: &str, prefix: &str, metrics_port: u16) -> String {
+fn processor_config(pki: &Path, name: &str, port: u16, kafka: &str, prefix: &str, metrics_port: u16) -> String {
     let pki = pki.display();
     format!(
-        "[mqtt]\nservers = ['gate://127.0.0.1:{port}']\nclient_id = 'processor-1'\nca_file = '{pki}/ca.pem'\n\
-         certificate_file = '{pki}/issued/processor-1.pem'\nkey_file = '{pki}/issued/processor-1.key'\nreconnect_max_ms = 1000\n\
+        "[mqtt]\nservers = ['gate://127.0.0.1:{port}']\nclient_id = '{name}'\nca_file = '{pki}/ca.pem'\n\
+         certificate_file = '{pki}/issued/{name}.pem'\nkey_file = '{pki}/issued/{name}.key'\nreconnect_max_ms = 1000\n\
          [kafka]\nbootstrap_servers = '{kafka}'\ntopic_prefix = '{prefix}'\n[http]\nlisten = '127.0.0.1:{metrics_port}'\n\
          [intervals]\nenabled = false\n"
     )

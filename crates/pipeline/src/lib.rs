@@ -16,24 +16,31 @@ pub mod audit;
 pub mod figure;
 pub mod house;
 pub mod load;
+pub mod memory;
 pub mod plan;
+pub mod recovery;
 pub mod scenario;
 pub mod usage;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use house::House;
 use plan::Load;
-use scenario::Outcome;
 
-/// The whole way from meters to Kafka under load; without options a table by rate and by records a frame
+/// The whole way from meters to Kafka under load; without options everything, in ten minutes
 #[derive(Parser)]
+#[command(after_help = "Examples:\n  ./dev bench pipeline --only recovery\n  ./dev bench pipeline --rate 5000 --seconds 20\n  \
+                        ./dev bench pipeline --rate 0 --records-per-frame 32 --json")]
 struct Options {
     /// One line of JSON for each figure instead of a table
     #[arg(long)]
     json: bool,
+    /// Only this part
+    #[arg(long, value_name = "ROOM", conflicts_with_all = ["rate", "records_per_frame", "meters"])]
+    only: Option<Room>,
     /// Only this rate, in frames a second of all meters together; 0: as fast as Kafka commits
     #[arg(long)]
     rate: Option<f64>,
@@ -46,6 +53,9 @@ struct Options {
     /// How many meters
     #[arg(long)]
     meters: Option<usize>,
+    /// Measure the `broker` and `stream-processor` in this directory instead of building those of this checkout
+    #[arg(long, value_name = "DIRECTORY")]
+    programs: Option<PathBuf>,
     /// The load generator's job
     #[arg(long, hide = true)]
     load: Option<String>,
@@ -53,18 +63,62 @@ struct Options {
     bench: bool,
 }
 
+/// A part of the measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Room {
+    /// Frames by rate and by records a frame
+    Rates,
+    /// One processor and two
+    ScaleOut,
+    /// A processor is killed under load
+    Recovery,
+    /// 100,000 known meters
+    Memory,
+}
+
 impl Options {
+    /// Whether a room is wanted. A load of one's own is a matter of rates.
+    fn wants(&self, room: Room) -> bool {
+        match self.only {
+            Some(only) => only == room,
+            None => !self.is_one_load() || room == Room::Rates,
+        }
+    }
+
+    fn is_one_load(&self) -> bool {
+        self.rate.is_some() || self.records_per_frame.is_some() || self.meters.is_some()
+    }
+
+    fn load(&self, meters: usize, rate: Option<f64>, records_per_frame: usize) -> Load {
+        Load { meters, records_per_frame, rate, warm_up_s: 3.0, seconds: self.seconds }
+    }
+
     /// One load if any part of it was asked for, the whole table otherwise.
     fn loads(&self) -> Vec<Load> {
-        let load = |meters, rate, records_per_frame| Load { meters, records_per_frame, rate, warm_up_s: 3.0, seconds: self.seconds };
-        let one = self.rate.is_some() || self.records_per_frame.is_some() || self.meters.is_some();
-        if one {
+        if self.is_one_load() {
             let rate = self.rate.filter(|rate| *rate > 0.0);
-            return vec![load(self.meters.unwrap_or(1_000), rate, self.records_per_frame.unwrap_or(1))];
+            return vec![self.load(self.meters.unwrap_or(1_000), rate, self.records_per_frame.unwrap_or(1))];
         }
         let paced = [(20, 20.0), (1_000, 1_000.0), (1_000, 5_000.0), (1_000, 10_000.0), (1_000, 20_000.0)];
-        let paced = paced.into_iter().map(|(meters, rate)| load(meters, Some(rate), 1));
-        paced.chain([1, 8, 32].map(|records| load(1_000, None, records))).collect()
+        let paced = paced.into_iter().map(|(meters, rate)| self.load(meters, Some(rate), 1));
+        paced.chain([1, 8, 32].map(|records| self.load(1_000, None, records))).collect()
+    }
+
+    /// What recovery and memory are measured under.
+    fn steady(&self) -> Load {
+        self.load(1_000, Some(5_000.0), 1)
+    }
+
+    /// The load of each run with how many processors take it.
+    fn runs(&self) -> Vec<(Load, usize)> {
+        let mut runs = Vec::new();
+        if self.wants(Room::Rates) {
+            runs.extend(self.loads().into_iter().map(|load| (load, 1)));
+        }
+        if self.wants(Room::ScaleOut) {
+            runs.extend([1, 2].map(|processors| (self.load(1_000, None, 1), processors)));
+        }
+        runs
     }
 }
 
@@ -87,26 +141,41 @@ pub fn main() -> ExitCode {
 
 /// Whether all targets are reached.
 fn measure(options: &Options) -> anyhow::Result<bool> {
-    let loads = options.loads();
-    loads.iter().try_for_each(Load::check)?;
+    let runs = options.runs();
+    let steady = options.steady();
+    runs.iter().map(|(load, _)| load).chain([&steady]).try_for_each(Load::check)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let outcomes: Vec<Outcome> = runtime.block_on(async {
-        let mut house = House::open().await?;
+    let (outcomes, rooms) = runtime.block_on(async {
+        let mut house = House::open(options.programs.as_deref()).await?;
         eprintln!("warming Kafka up");
-        scenario::run(&mut house, &Load { meters: 100, records_per_frame: 8, rate: Some(2_000.0), warm_up_s: 1.0, seconds: 5.0 }).await?;
+        let warm_up = Load { meters: 100, records_per_frame: 8, rate: Some(2_000.0), warm_up_s: 1.0, seconds: 5.0 };
+        scenario::run(&mut house, &warm_up, 1).await?;
         let mut outcomes = Vec::new();
-        for load in &loads {
-            eprintln!("{}", figure::title(load));
-            outcomes.push(scenario::run(&mut house, load).await?);
+        for (load, processors) in &runs {
+            eprintln!("{}", figure::title(load, *processors));
+            outcomes.push(scenario::run(&mut house, load, *processors).await?);
         }
-        anyhow::Ok(outcomes)
+        let mut rooms = Vec::new();
+        if options.wants(Room::Recovery) {
+            eprintln!("a processor is killed at {}", figure::title(&steady, 1));
+            // Long enough for a session of the group to time out and for what waits meanwhile.
+            let load = Load { seconds: steady.seconds.max(20.0), ..steady.clone() };
+            rooms.extend(figure::recovery(&recovery::run(&mut house, &load).await?));
+        }
+        if options.wants(Room::Memory) {
+            eprintln!("{} known meters, {}", memory::METERS, figure::title(&steady, 1));
+            rooms.extend(figure::memory(&memory::run(&mut house, &steady).await?));
+        }
+        anyhow::Ok((outcomes, rooms))
     })?;
-    let figures: Vec<_> = outcomes.iter().flat_map(figure::figures).collect();
+    let figures: Vec<_> = outcomes.iter().flat_map(figure::figures).chain(rooms).collect();
     if options.json {
         figures.iter().for_each(|figure| println!("{}", figure.json()));
     } else {
-        println!("{}", figure::HEAD);
-        outcomes.iter().for_each(|outcome| println!("{}", figure::row(outcome)));
+        if !outcomes.is_empty() {
+            println!("{}", figure::HEAD);
+            outcomes.iter().for_each(|outcome| println!("{}", figure::row(outcome)));
+        }
         figure::verdicts(&figures).iter().for_each(|line| println!("{line}"));
     }
     Ok(figures.iter().all(figure::Figure::ok))

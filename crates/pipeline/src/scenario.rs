@@ -19,6 +19,8 @@ pub const PROCESSES: [&str; 4] = ["gate", "processor", "Kafka", "generator"];
 pub struct Outcome {
     /// What was asked for.
     pub load: Load,
+    /// How many processors shared the partitions.
+    pub processors: usize,
     /// Frames acknowledged in a second.
     pub frames_per_s: f64,
     /// Readings acknowledged in a second.
@@ -29,7 +31,7 @@ pub struct Outcome {
     pub transactions_per_s: f64,
     /// From measurement to the meter's knowing that it is in Kafka.
     pub age: Age,
-    /// Most memory of gate and processor, in bytes.
+    /// Most memory of the gate and of the largest processor, in bytes.
     pub peak_rss: [f64; 2],
     /// Frames that did not leave in time because windows were full.
     pub waiting: u64,
@@ -52,13 +54,14 @@ impl Outcome {
 }
 
 /// The load generator; killed when dropped.
-struct Generator {
+pub(crate) struct Generator {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Generator {
-    fn start(job: &Job) -> anyhow::Result<Self> {
+    /// Starts it.
+    pub(crate) fn start(job: &Job) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--load", &serde_json::to_string(job)?]).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start the load generator")?;
@@ -66,7 +69,8 @@ impl Generator {
         Ok(Self { child, lines })
     }
 
-    fn next(&mut self) -> anyhow::Result<Stage> {
+    /// Waits for what it says next.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Stage> {
         let mut line = String::new();
         anyhow::ensure!(self.lines.read_line(&mut line)? > 0, "the load generator ended");
         Ok(serde_json::from_str(&line)?)
@@ -88,9 +92,9 @@ struct Moment {
     transactions: f64,
 }
 
-/// Runs a load through programs of its own.
-pub async fn run(house: &mut House, load: &Load) -> anyhow::Result<Outcome> {
-    let run = house.start().await?;
+/// Runs a load through programs of its own, `processors` of them processors.
+pub async fn run(house: &mut House, load: &Load, processors: usize) -> anyhow::Result<Outcome> {
+    let run = house.start(processors).await?;
     match measure(house, &run, load) {
         Ok(outcome) if outcome.verdict.is_clean() => Ok(outcome),
         Ok(outcome) => bail!("lost or doubled: {:?}\n{}", outcome.verdict, run.complaints()),
@@ -101,12 +105,10 @@ pub async fn run(house: &mut House, load: &Load) -> anyhow::Result<Outcome> {
 fn measure(house: &House, run: &Run, load: &Load) -> anyhow::Result<Outcome> {
     let mut generator = Generator::start(&Job { port: run.port, pki: house.pki(), load: load.clone() })?;
     let Stage::Ready { start_us } = generator.next()? else { bail!("the load generator is not ready") };
-    let processes = [run.gate.id(), run.processor.id(), house.kafka.id().context("Kafka has ended")?, generator.child.id()];
+    let (kafka, generators) = (house.kafka.id().context("Kafka has ended")?, generator.child.id());
     let moment = |counts: Counts| -> anyhow::Result<Moment> {
-        let mut times = [0.0; 4];
-        for (time, process) in times.iter_mut().zip(processes) {
-            *time = cpu_s(process)?;
-        }
+        let processors = run.processors.iter().map(|it| cpu_s(it.server.id())).sum::<anyhow::Result<f64>>()?;
+        let times = [cpu_s(run.gate.id())?, processors, cpu_s(kafka)?, cpu_s(generators)?];
         Ok(Moment { counts, cpu_s: times, transactions: run.transactions()? })
     };
     let Stage::Begin(counts) = generator.next()? else { bail!("the measurement does not begin") };
@@ -122,14 +124,19 @@ fn measure(house: &House, run: &Run, load: &Load) -> anyhow::Result<Outcome> {
     let frames_per_s = acknowledged / load.seconds;
     Ok(Outcome {
         load: load.clone(),
+        processors: run.processors.len(),
         frames_per_s,
         readings_per_s: frames_per_s * load.records_per_frame as f64,
         cpu_us: std::array::from_fn(|at| (end.cpu_s[at] - begin.cpu_s[at]) * 1e6 / acknowledged),
         transactions_per_s: (end.transactions - begin.transactions) / load.seconds,
         age,
-        peak_rss: [peak_rss(run.gate.id())?, peak_rss(run.processor.id())?],
+        peak_rss: [peak_rss(run.gate.id())?, most_memory(run)?],
         waiting: end.counts.waiting,
         repeated,
         verdict,
     })
+}
+
+fn most_memory(run: &Run) -> anyhow::Result<f64> {
+    run.processors.iter().try_fold(0.0, |most: f64, it| Ok(most.max(peak_rss(it.server.id())?)))
 }

@@ -14,7 +14,16 @@ pub fn cpu_s(process: u32) -> anyhow::Result<f64> {
 
 /// Most memory that a process had resident at any time, in bytes.
 pub fn peak_rss(process: u32) -> anyhow::Result<f64> {
-    peak_of(&read(process, "status")?).with_context(|| format!("/proc/{process}/status says nothing of its memory"))
+    memory(process, "VmHWM:")
+}
+
+/// Memory that a process has resident now, in bytes.
+pub fn rss(process: u32) -> anyhow::Result<f64> {
+    memory(process, "VmRSS:")
+}
+
+fn memory(process: u32, field: &str) -> anyhow::Result<f64> {
+    memory_of(&read(process, "status")?, field).with_context(|| format!("/proc/{process}/status says nothing of its memory"))
 }
 
 fn read(process: u32, file: &str) -> anyhow::Result<String> {
@@ -28,8 +37,8 @@ fn cpu_of(stat: &str) -> Option<f64> {
     Some((user + system) / TICKS_PER_SECOND)
 }
 
-fn peak_of(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn memory_of(status: &str, field: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? * 1024.0)
 }
 
@@ -42,7 +51,7 @@ mod tests {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 300 0 0 0 250 50 3 4 20 0 1 0 100";
         assert_eq!(cpu_of(stat), Some(3.0));
         assert_eq!(cpu_of("7 (a) S 1"), None);
-        assert_eq!(peak_of("Name:\tx\nVmHWM:\t    2048 kB\n"), Some(2.0 * 1024.0 * 1024.0));
+        assert_eq!(memory_of("Name:\tx\nVmHWM:\t    2048 kB\n", "VmHWM:"), Some(2.0 * 1024.0 * 1024.0));
     }
 
     #[test]

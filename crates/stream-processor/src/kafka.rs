@@ -35,7 +35,7 @@ pub enum KafkaSetupError {
 }
 
 /// Settings that decide whether records are lost or doubled.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "bootstrap.servers",
     "group.id",
     "transactional.id",
@@ -47,6 +47,7 @@ const RESERVED: [&str; 14] = [
     "auto.offset.reset",
     "enable.partition.eof",
     "partitioner",
+    "delivery.report.only.error",
     "transaction.timeout.ms",
     "message.timeout.ms",
     "partition.assignment.strategy",
@@ -128,14 +129,12 @@ impl Clients {
 
     /// A group's transactional producer of a partition. Its name is the fence: only the last one opened can commit.
     pub fn transactional(&self, group: Group, partition: i32) -> ClientConfig {
-        let mut config = self.base.clone();
+        let mut config = self.producer();
         config
             .set("transactional.id", format!("{}-{partition}", self.group(group)))
             .set("transaction.timeout.ms", self.transaction_timeout_ms.to_string())
-            .set("message.timeout.ms", self.transaction_timeout_ms.to_string())
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("partitioner", "murmur2_random")
+            // The commit tells whether all is delivered; a report for each record would be most of what sending it costs.
+            .set("delivery.report.only.error", "true")
             // Whole batches are handed over at once, so there is nothing to linger for.
             .set("linger.ms", "0");
         config
@@ -143,14 +142,22 @@ impl Clients {
 
     /// The producer of values that may be repeated or behind.
     pub fn plain(&self) -> ClientConfig {
+        let mut config = self.producer();
+        config.set("queue.buffering.max.messages", "20000").set("linger.ms", "20");
+        config
+    }
+
+    fn producer(&self) -> ClientConfig {
         let mut config = self.base.clone();
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
-            .set("message.timeout.ms", self.transaction_timeout_ms.to_string())
-            .set("queue.buffering.max.messages", "20000")
-            .set("linger.ms", "20");
+            .set("message.timeout.ms", self.transaction_timeout_ms.to_string());
+        // Readings repeat themselves: compressed they cost the way to Kafka and Kafka itself less than compressing costs.
+        if ["compression.type", "compression.codec"].iter().all(|chosen| config.get(chosen).is_none()) {
+            config.set("compression.type", "lz4");
+        }
         config
     }
 

@@ -78,7 +78,10 @@ impl Link {
     /// Keeps the connection up and hands frames to `routes` until the link is disconnected on purpose or the task is aborted.
     pub async fn run(mut self, routes: Arc<Routes>, links: Links, metrics: Metrics) {
         let arrivals = (self.server.scheme == Scheme::Gate && links.has_several_gates()).then(|| links.arrivals());
-        let subscriber = subscribe(self.client.clone(), Arc::clone(&routes), self.connection.subscribe(), arrivals);
+        // Our gate waits for a slow reader by itself, and what is lost all the same comes again: an answer to each frame would be for nothing.
+        // Other brokers drop what a slow reader did not ask to have acknowledged.
+        let qos = if self.server.scheme == Scheme::Gate { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+        let subscriber = subscribe(self.client.clone(), qos, Arc::clone(&routes), self.connection.subscribe(), arrivals);
         tokio::select! {
             () = subscriber => {}
             () = self.receive(&routes, &links, &metrics) => {}
@@ -179,6 +182,7 @@ async fn route(link: usize, publish: &Publish, routes: &Routes, blocked: &mut BT
 /// `state/` as well, and again whenever a gate arrives, because that one has not heard what there is.
 async fn subscribe(
     client: AsyncClient,
+    qos: QoS,
     routes: Arc<Routes>,
     mut connection: watch::Receiver<u64>,
     mut arrivals: Option<watch::Receiver<u64>>,
@@ -192,7 +196,7 @@ async fn subscribe(
             of_connection = current;
         }
         let wanted = routes.shards(&owned.borrow_and_update());
-        if current > 0 && change(&client, &subscribed, &wanted).await.is_ok() {
+        if current > 0 && change(&client, qos, &subscribed, &wanted).await.is_ok() {
             subscribed = wanted;
         }
         let arrived = arrivals.as_mut().map_or(0, |arrivals| *arrivals.borrow_and_update());
@@ -217,12 +221,17 @@ async fn next_arrival(arrivals: &mut Option<watch::Receiver<u64>>) -> Result<(),
     }
 }
 
-async fn change(client: &AsyncClient, subscribed: &BTreeSet<Shard>, wanted: &BTreeSet<Shard>) -> Result<(), rumqttc::ClientError> {
+async fn change(
+    client: &AsyncClient,
+    qos: QoS,
+    subscribed: &BTreeSet<Shard>,
+    wanted: &BTreeSet<Shard>,
+) -> Result<(), rumqttc::ClientError> {
     let filter = |shard: &Shard| up_filter(*shard).to_string();
     for shard in subscribed.difference(wanted) {
         client.unsubscribe(filter(shard)).await?;
     }
-    let new: Vec<_> = wanted.difference(subscribed).map(|shard| SubscribeFilter::new(filter(shard), QoS::AtLeastOnce)).collect();
+    let new: Vec<_> = wanted.difference(subscribed).map(|shard| SubscribeFilter::new(filter(shard), qos)).collect();
     if new.is_empty() { Ok(()) } else { client.subscribe_many(new).await }
 }
 

@@ -10,7 +10,7 @@ const AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
 
 /// The live values of one partition's meters.
 ///
-/// [`Live::restore`] what the ledger knows, [`Live::offer`] each committed reading, [`Live::take_due`] when [`Live::next_due`] has come.
+/// [`Live::restore`] what the ledger knows, [`Live::offer`] the latest of the readings that are committed together, [`Live::take_due`] when [`Live::next_due`] has come.
 #[derive(Debug)]
 pub struct Live {
     interval_ms: i64,

@@ -89,47 +89,60 @@ impl Outbox {
         })
     }
 
-    /// Holds the records of `batch` from now on, instead of what it held; returns the readings among them.
-    pub fn fill(&mut self, batch: &Batch, live: &Live, now: UnixMillis) -> serde_json::Result<Vec<ReadingRecord>> {
+    /// Holds the records of `batch` from now on, instead of what it held; returns the latest reading of each meter that has one among them.
+    pub fn fill(&mut self, batch: &Batch, live: &Live, now: UnixMillis) -> serde_json::Result<HashMap<MeterId, ReadingRecord>> {
         self.bytes.clear();
         self.records.clear();
-        let mut readings = Vec::with_capacity(batch.records.len());
-        for accepted in &batch.records {
-            self.record(accepted, &mut readings)?;
+        let mut latest = HashMap::new();
+        // A frame's records lie together: a meter is looked up once for all of them.
+        for run in batch.records.chunk_by(|one, other| one.meter == other.meter) {
+            let mut latest_of_run = None;
+            for accepted in run {
+                let reading = self.record(accepted)?.filter(Live::is_shown);
+                latest_of_run = later(latest_of_run, reading);
+            }
+            if let Some(reading) = latest_of_run {
+                match latest.get_mut(&reading.meter) {
+                    None => _ = latest.insert(reading.meter.clone(), reading),
+                    Some(known) if known.time_ms <= reading.time_ms => *known = reading,
+                    Some(_) => {}
+                }
+            }
         }
         for letter in &batch.dead_letters {
             let key = self.put(letter.meter.as_str().as_bytes());
             let value = Some(self.put(&letter.payload));
             self.records.push(Entry { topic: Target::DeadLetters, key, value, headers: Some(headers(letter)) });
         }
-        let latest = latest(&readings);
         for ((meter, stream), through) in &batch.ledger {
             let key = self.put(LedgerKey::Stream(meter.clone(), *stream).to_string().as_bytes());
             let row = through.map(|through| {
-                let latest_ms = latest.get(meter).copied().max(live.latest(meter));
+                let latest_ms = latest.get(meter).map(|reading| reading.time_ms).max(live.latest(meter));
                 LedgerRecord::Through(ThroughRow { meter: meter.clone(), stream: *stream, through, updated_ms: now, latest_ms })
             });
             let value = row.map(|row| self.put_json(&row)).transpose()?;
             self.records.push(Entry { topic: Target::Ledger, key, value, headers: None });
         }
-        Ok(readings)
+        Ok(latest)
     }
 
-    fn record(&mut self, accepted: &Accepted, readings: &mut Vec<ReadingRecord>) -> serde_json::Result<()> {
+    /// Appends a record; returns it if it is a reading.
+    fn record(&mut self, accepted: &Accepted) -> serde_json::Result<Option<ReadingRecord>> {
         let Accepted { meter, stream, seq, received, record } = accepted;
         let key = self.put(meter.as_str().as_bytes());
+        let mut written = None;
         let (topic, value) = if let Record::Reading(reading) = record {
             let reading = ReadingRecord::new(meter, *stream, *seq, *received, reading);
             let start = self.bytes.len();
             reading.write_json(&mut self.bytes);
-            readings.push(reading);
+            written = Some(reading);
             (Target::Readings, Some(start..self.bytes.len()))
         } else {
             let event = EventRecord::new(meter, *stream, *seq, *received, record);
             (Target::Events, event.map(|event| self.put_json(&event)).transpose()?)
         };
         self.records.push(Entry { topic, key, value, headers: None });
-        Ok(())
+        Ok(written)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -167,12 +180,10 @@ fn headers(letter: &DeadLetter) -> OwnedHeaders {
     contract.headers().into_iter().fold(OwnedHeaders::new(), |headers, (key, text)| headers.insert(Header { key, value: Some(&text) }))
 }
 
-/// Time of the latest reading of each meter, the future left out as [`Live`] does.
-fn latest(readings: &[ReadingRecord]) -> HashMap<&MeterId, UnixMillis> {
-    let mut latest: HashMap<&MeterId, UnixMillis> = HashMap::new();
-    for reading in readings.iter().filter(|reading| Live::is_shown(reading)) {
-        let known = latest.entry(&reading.meter).or_insert(reading.time_ms);
-        *known = (*known).max(reading.time_ms);
+/// The later of two readings of a meter by its own time; of two with the same time the second.
+fn later(one: Option<ReadingRecord>, other: Option<ReadingRecord>) -> Option<ReadingRecord> {
+    match (one, other) {
+        (Some(one), Some(other)) if one.time_ms > other.time_ms => Some(one),
+        (one, other) => other.or(one),
     }
-    latest
 }

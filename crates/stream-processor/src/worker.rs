@@ -248,7 +248,7 @@ impl<'a> Worker<'a> {
         if shared.is_abandoned() {
             return Ok(());
         }
-        let readings = self.outbox.fill(self.state.batch(), &self.live, unix_now())?;
+        let latest = self.outbox.fill(self.state.batch(), &self.live, unix_now())?;
         let written = self.transactor.write(self.outbox.records(&shared.names), stop).and_then(|()| {
             shared.observer.phase(self.partition, Phase::BeforeCommit);
             // Abandoned, the transaction stays open, as that of a dead process does, until the next owner's producer aborts it.
@@ -272,7 +272,7 @@ impl<'a> Worker<'a> {
         }
         self.ways.clear();
         self.acknowledge();
-        for reading in readings {
+        for reading in latest.into_values() {
             self.live.offer(reading);
         }
         self.count_streams(self.state.streams());

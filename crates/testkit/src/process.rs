@@ -49,6 +49,13 @@ impl Server {
         self.child.id()
     }
 
+    /// Kills it (SIGKILL) and waits until it is gone.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Fails with the end of the log if the server is not running any more.
     pub fn check_running(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {

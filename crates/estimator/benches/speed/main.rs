@@ -11,7 +11,7 @@
 )]
 
 mod clock;
-mod instructions;
+mod instruction_count;
 mod meter;
 mod moment;
 mod peers;
@@ -140,8 +140,8 @@ fn rooms() -> Vec<Figure> {
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let given = |name: &str| arguments.iter().any(|argument| argument == name);
-    if let [instructions::WALK, precision, meter, times] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        instructions::walk_in(precision, meter, times);
+    if let [instruction_count::WALK, precision, meter, times] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        instruction_count::walk_in(precision, meter, times);
         return ExitCode::SUCCESS;
     }
     if given(MEASURE) {
@@ -159,7 +159,7 @@ fn main() -> ExitCode {
         figures.extend(state_figures::<f64>("f64"));
     }
     if everything || given(INSTRUCTIONS) {
-        figures.extend(instructions::figures());
+        figures.extend(instruction_count::figures());
     }
     table::print(&figures, given("--json"))
 }
