@@ -101,7 +101,11 @@ impl Wire {
             if self.head_echoes {
                 self.line.write(&heard)?;
             }
-            self.device.hear(&heard, self.line.baud()?, now);
+            let baud = self.line.baud()?;
+            // A terminal hands over at once what takes its time on a wire.
+            let byte_time = Duration::from_secs(10).checked_div(baud).unwrap_or_default();
+            let on_wire = byte_time.saturating_mul(u32::try_from(heard.len()).unwrap_or(u32::MAX));
+            self.device.hear(&heard, baud, now.saturating_add(on_wire));
             let Said { bytes, baud } = self.device.say(now);
             if !bytes.is_empty() {
                 let matches = self.line.baud()? == baud;
