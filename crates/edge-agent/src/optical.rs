@@ -1,6 +1,7 @@
 //! A conversation by IEC 62056-21 on a serial port, and what of it is a reading.
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use edge_core::Registers;
@@ -12,7 +13,7 @@ use meters::iec62056_21::session::{self, Options, Parity, ReadCommand, Session, 
 use serial2_tokio::SerialPort;
 use tokio::time::timeout_at;
 
-use crate::port::set_baud;
+use crate::port::{open, set_baud};
 
 /// Longest readout. A year of periods for four tariffs takes about 6 KiB.
 pub const READOUT_LEN_MAX: usize = 16 * 1024;
@@ -82,6 +83,15 @@ impl NoRegisters {
             Self::NoEnergy => "no_energy",
         }
     }
+}
+
+/// Opens a port for one conversation.
+///
+/// # Errors
+/// The port is not there, or failed.
+pub async fn read(path: &Path, question: &Question) -> io::Result<Result<Told, session::NoData>> {
+    let mut port = open(path, Baud::B300.per_second())?;
+    converse(&mut port, question).await
 }
 
 /// Talks to a meter on the port, whatever its speed was before.

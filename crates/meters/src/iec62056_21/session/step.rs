@@ -56,7 +56,7 @@ pub enum Step {
     SetBaud(Baud),
     /// Read until then (same time as given to `poll`), push what comes, then poll again.
     Wait(Duration),
-    /// Finished: see [`Session::text`].
+    /// Finished: see [`super::Session::text`].
     Done,
     /// Finished without.
     Failed(NoData),
