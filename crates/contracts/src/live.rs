@@ -77,7 +77,8 @@ pub struct LiveValue {
     /// Normalised innovation squared of voltage, current and active power; three degrees of freedom.
     #[schemars(with = "f64")]
     pub nis: NormalisedInnovation,
-    /// Verdicts of the filter and reasons for sending, by name.
+    /// Verdicts of the filter and reasons for sending, by name. With `REGISTERS_ONLY` the meter showed its energy registers and nothing
+    /// else: every measurement and estimate that is no register is absent, and stands as 0.
     #[schemars(with = "Vec<String>")]
     pub flags: Flags,
 }

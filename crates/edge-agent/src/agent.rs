@@ -13,17 +13,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use edge_core::clock::Now;
-use edge_core::counters::Counters;
 use edge_core::edge::Edge;
 use measure::{EventKind, GapReason};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::brain::Brain;
 use crate::clock::Clock;
-use crate::input::{Input, What};
+use crate::input::Input;
 use crate::journal_sqlite::{Accepted, Salvaged, Store, StoreError};
-use crate::link::LinkEvent;
 use crate::metrics::Metrics;
 
 /// Inputs handled in one transaction at most.
@@ -33,26 +32,6 @@ const MEND_EVERY: Duration = Duration::from_secs(1);
 
 /// Called with rows when their commit has returned. For whoever keeps account of what was accepted.
 pub type Observer = Box<dyn FnMut(Vec<Accepted>) + Send>;
-
-/// One meter's brain and its way out.
-struct Brain {
-    edge: Edge,
-    frames: mpsc::Sender<Vec<u8>>,
-    connected: bool,
-    /// Took part in the open transaction, or in one that failed.
-    touched: bool,
-    counted: Counters,
-    latest_ms: u64,
-}
-
-impl Brain {
-    /// The brain's time never goes back, though samples may arrive in another order than they were taken.
-    fn not_before(&mut self, now: Now) -> Now {
-        self.touched = true;
-        self.latest_ms = self.latest_ms.max(now.monotonic_ms);
-        Now { monotonic_ms: self.latest_ms, ..now }
-    }
-}
 
 /// What a committed transaction leaves to be done.
 struct Outcome {
@@ -130,14 +109,7 @@ impl Owner {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|_| StartFailed::Randomness)?;
             let edge = Edge::start(config, seed, now, &mut journal)?;
-            started.push(Brain {
-                edge,
-                frames,
-                connected: false,
-                touched: true,
-                counted: Counters::default(),
-                latest_ms: now.monotonic_ms,
-            });
+            started.push(Brain::new(edge, frames, now));
         }
         let mut owner =
             Self { store, brains: started, inputs, clock, metrics, observer, broken: None, failing: false, stop, abandon, grace };
@@ -199,27 +171,7 @@ impl Owner {
         let now = self.clock.now();
         for Input { meter, what } in inputs {
             let (Some(brain), Some(mut journal)) = (self.brains.get_mut(meter), self.store.meter(meter)) else { continue };
-            match what {
-                What::Sample { at, channel, result } => {
-                    let then = brain.not_before(self.clock.at(at));
-                    match result {
-                        Ok(sample) => brain.edge.handle_sample(then, &mut journal, channel, &sample)?,
-                        Err(cause) => brain.edge.handle_no_data(then, &mut journal, channel, cause)?,
-                    }
-                }
-                What::Link(LinkEvent::Ack(ack)) => {
-                    let now = brain.not_before(now);
-                    brain.edge.handle_ack(now, &mut journal, &ack)?;
-                }
-                What::Link(LinkEvent::Connected) => {
-                    (brain.connected, brain.touched) = (true, true);
-                    brain.edge.handle_connected();
-                }
-                What::Link(LinkEvent::Disconnected) => {
-                    (brain.connected, brain.touched) = (false, true);
-                    brain.edge.handle_disconnected();
-                }
-            }
+            brain.handle(what, now, &self.clock, &mut journal)?;
         }
         let mut frames = Vec::new();
         for (index, brain) in self.brains.iter_mut().enumerate() {

@@ -1,12 +1,13 @@
 //! A serial port with meters on it: one task owns it and asks each device in its turn.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use edge_core::Sample;
 use edge_core::edge::NoData;
+use edge_core::{Registers, Sample};
 use measure::{Raw, WattHours};
+use meters::iec62056_21::session;
 use meters::modbus::{Address, ReplyError};
 use meters::pzem004t::{Measurement, ReadAll};
 use meters::transaction::{self, Command, Step, Timing, Transaction};
@@ -16,25 +17,39 @@ use tokio_util::sync::CancellationToken;
 
 use crate::input::{Inbox, What};
 use crate::metrics::BusMetrics;
+use crate::optical::{self, NoRegisters};
+use crate::port::Port;
 
+/// Of modules on Modbus; a conversation by IEC 62056-21 sets its own speed.
 const BAUD: u32 = 9_600;
-/// Wait before a port that is gone is tried again, and how far that grows.
-const REOPEN_FIRST: Duration = Duration::from_millis(500);
-const REOPEN_MAX: Duration = Duration::from_secs(30);
 
 /// One meter on the bus.
 pub struct Polled {
-    /// Its address.
-    pub address: Address,
+    /// How it is asked.
+    pub question: Question,
     /// Time between polls.
     pub every: Duration,
     /// Where samples go.
     pub inbox: Inbox,
 }
 
+/// How a meter is asked.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// A PZEM-004T at this address.
+    Pzem(Address),
+    /// By IEC 62056-21.
+    Optical(optical::Question),
+}
+
+/// What came of a poll.
+enum Measured {
+    Sample(Sample),
+    Registers(Registers),
+}
+
 /// The owner of a port.
 pub struct Bus {
-    path: PathBuf,
     port: Port,
     timing: Timing,
     metrics: BusMetrics,
@@ -47,15 +62,10 @@ struct Device {
     silent: bool,
 }
 
-enum Port {
-    Open(SerialPort),
-    Gone { again: Instant, wait: Duration },
-}
-
 impl Bus {
     /// Opens the port, which must be there: one that never was is a mistake in the configuration.
     pub fn open(path: &Path, timing: Timing, polled: Vec<Polled>, metrics: BusMetrics) -> io::Result<Self> {
-        let port = Port::Open(open(path)?);
+        let port = Port::open(path, BAUD)?;
         let now = Instant::now();
         let count = u32::try_from(polled.len()).unwrap_or(u32::MAX);
         let devices = polled.into_iter().zip(0u32..).map(|(polled, index)| {
@@ -63,7 +73,7 @@ impl Bus {
             let share = polled.every.checked_div(count).unwrap_or(Duration::ZERO).saturating_mul(index);
             Device { due: now.checked_add(share).unwrap_or(now), polled, silent: false }
         });
-        Ok(Self { path: path.into(), port, timing, metrics, devices: devices.collect() })
+        Ok(Self { port, timing, metrics, devices: devices.collect() })
     }
 
     /// Polls until `stop`.
@@ -82,74 +92,70 @@ impl Bus {
     }
 
     async fn poll(&mut self, index: usize) {
-        let (Some(device), metrics) = (self.devices.get(index), self.metrics.clone()) else { return };
-        let (address, attempts) = (device.polled.address, if device.silent { 1 } else { self.timing.attempts });
-        let result = self.ask(address, Timing { attempts, ..self.timing }).await;
+        let Some(device) = self.devices.get(index) else { return };
+        let (question, attempts) = (device.polled.question.clone(), if device.silent { 1 } else { self.timing.attempts });
+        let result = match &question {
+            Question::Pzem(address) => self.ask(*address, Timing { attempts, ..self.timing }).await.map(Measured::Sample),
+            Question::Optical(question) => self.converse(question).await.map(Measured::Registers),
+        };
         let at = Instant::now();
         let Some(device) = self.devices.get_mut(index) else { return };
         device.silent = result.is_err();
         let (next, skipped) = next_due(device.due, device.polled.every, at);
         device.due = next;
-        metrics.polls_skipped.inc_by(skipped);
-        if !device.polled.inbox.try_tell(What::Sample { at, channel: 0, result }) {
-            metrics.samples_dropped.inc();
+        self.metrics.polls_skipped.inc_by(skipped);
+        let what = match result {
+            Ok(Measured::Registers(registers)) => What::Registers { at, channel: 0, registers },
+            Ok(Measured::Sample(sample)) => What::Sample { at, channel: 0, result: Ok(sample) },
+            Err(cause) => What::Sample { at, channel: 0, result: Err(cause) },
+        };
+        if !device.polled.inbox.try_tell(what) {
+            self.metrics.samples_dropped.inc();
         }
     }
 
     /// One question and its answer.
     async fn ask(&mut self, address: Address, timing: Timing) -> Result<Sample, NoData> {
-        let metrics = self.metrics.clone();
-        let Some(port) = self.port() else {
+        let metrics = &self.metrics;
+        let Some(port) = self.port.get() else {
             metrics.fault("port_gone");
             return Err(NoData::Unavailable);
         };
-        match exchange(port, ReadAll, address, timing, &metrics).await {
+        match exchange(port, ReadAll, address, timing, metrics).await {
             Ok(Ok(measurement)) => Ok(sample(&measurement)),
             Ok(Err(cause)) => {
                 metrics.fault(cause.name());
-                tracing::debug!(port = %self.path.display(), %address, %cause, "no sample");
+                tracing::debug!(port = %self.port.path().display(), %address, %cause, "no sample");
                 Err(no_data(cause))
             }
             Err(error) => {
                 metrics.fault("port_failed");
-                tracing::warn!(port = %self.path.display(), %error, "serial port failed; trying again");
-                let now = Instant::now();
-                self.port = Port::Gone { again: now.checked_add(REOPEN_FIRST).unwrap_or(now), wait: REOPEN_FIRST };
+                self.port.failed(&error);
                 Err(NoData::Unavailable)
             }
         }
     }
 
-    /// The port, opened again if it is time to try.
-    fn port(&mut self) -> Option<&SerialPort> {
-        if let Port::Gone { again, wait } = &mut self.port {
-            let now = Instant::now();
-            if now < *again {
-                return None;
+    /// One conversation.
+    async fn converse(&mut self, question: &optical::Question) -> Result<Registers, NoData> {
+        let metrics = &self.metrics;
+        let Some(port) = self.port.get() else {
+            metrics.fault("port_gone");
+            return Err(NoData::Unavailable);
+        };
+        match optical::converse(port, question).await {
+            Ok(told) => told.map_err(NoRegisters::from).and_then(|told| told.registers(&question.what)).map_err(|cause| {
+                metrics.fault(cause.name());
+                tracing::debug!(port = %self.port.path().display(), %cause, "no registers");
+                no_registers(&cause)
+            }),
+            Err(error) => {
+                metrics.fault("port_failed");
+                self.port.failed(&error);
+                Err(NoData::Unavailable)
             }
-            match open(&self.path) {
-                Ok(port) => {
-                    tracing::info!(port = %self.path.display(), "serial port is back");
-                    self.port = Port::Open(port);
-                }
-                Err(_) => {
-                    *wait = wait.saturating_mul(2).min(REOPEN_MAX);
-                    *again = now.checked_add(*wait).unwrap_or(now);
-                    return None;
-                }
-            }
-        }
-        match &self.port {
-            Port::Open(port) => Some(port),
-            Port::Gone { .. } => None,
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<SerialPort> {
-    let port = SerialPort::open(path, BAUD)?;
-    port.discard_buffers()?;
-    Ok(port)
 }
 
 /// Drives a transaction on the port.
@@ -215,6 +221,15 @@ fn no_data(cause: transaction::NoData) -> NoData {
         transaction::NoData::Busy => NoData::Unavailable,
         transaction::NoData::Reply(ReplyError::Refused(_)) => NoData::Refused,
         transaction::NoData::Reply(_) => NoData::Damaged,
+    }
+}
+
+fn no_registers(cause: &NoRegisters) -> NoData {
+    match cause {
+        NoRegisters::Session(session::NoData::Silent) => NoData::Timeout,
+        NoRegisters::Session(session::NoData::Refused(_) | session::NoData::NoProgramming | session::NoData::Name(_)) => NoData::Refused,
+        NoRegisters::NoEnergy => NoData::Refused,
+        NoRegisters::Session(_) | NoRegisters::Data(_) => NoData::Damaged,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use edge_core::Sample;
 use edge_core::edge::NoData;
+use edge_core::{Registers, Sample};
 use measure::Channel;
 use tokio::sync::mpsc;
 
@@ -30,6 +30,15 @@ pub enum What {
         channel: Channel,
         /// What came of it.
         result: Result<Sample, NoData>,
+    },
+    /// The registers of a channel were read whose meter shows nothing else.
+    Registers {
+        /// When.
+        at: Instant,
+        /// Which.
+        channel: Channel,
+        /// What they show.
+        registers: Registers,
     },
     /// Something about the connection.
     Link(LinkEvent),

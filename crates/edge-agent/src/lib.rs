@@ -10,6 +10,7 @@
 //! Every arrow is a bounded queue. The owner never waits for a link or a bus; they wait for it.
 
 pub mod agent;
+mod brain;
 pub mod bus;
 pub mod clock;
 pub mod config;
@@ -18,6 +19,8 @@ pub mod input;
 pub mod journal_sqlite;
 pub mod link;
 pub mod metrics;
+pub mod optical;
+mod port;
 mod running;
 pub mod tls;
 

@@ -11,7 +11,6 @@ use edge_core::Sample;
 use edge_core::edge::{self, NoData};
 use edge_core::outbox;
 use measure::{Channel, MeterId, Text};
-use meters::modbus::Address;
 use meters::transaction::Timing;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -264,7 +263,11 @@ fn brain(config: &Config, meter: &Meter) -> Result<edge::Config, ConfigError> {
         ..outbox::Config::default()
     };
     let channels = vec![estimator::Config::new(estimator::load::SensorNoise::PZEM_004T)];
-    Ok(edge::Config { outbox, report: config.report.to_core()?, channels, ..edge::Config::default() })
+    let usual = edge_core::ChannelConfig::default();
+    // One readout that fails is no silence yet.
+    let polls_ms = meter.device.every().map_or(0, |every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX).saturating_mul(3));
+    let channel = edge_core::ChannelConfig { silent_after_ms: usual.silent_after_ms.max(polls_ms), ..usual };
+    Ok(edge::Config { outbox, report: config.report.to_core()?, channel, channels })
 }
 
 type Links = (Vec<Link>, Vec<mpsc::Sender<Vec<u8>>>);
@@ -283,7 +286,8 @@ fn links(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Re
 fn buses(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Result<Vec<Bus>, StartError> {
     let mut buses = Vec::new();
     for (name, settings) in &config.bus {
-        let polled: Vec<_> = config.meter.iter().enumerate().filter_map(|(index, meter)| polled(name, index, meter, inputs)).collect();
+        let all = config.meter.iter().enumerate().filter_map(|(index, meter)| polled(name, index, meter, inputs).transpose());
+        let polled = all.collect::<Result<Vec<_>, _>>()?;
         if polled.is_empty() {
             continue;
         }
@@ -297,15 +301,12 @@ fn buses(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Re
     Ok(buses)
 }
 
-fn polled(name: &str, index: usize, meter: &Meter, inputs: &mpsc::Sender<Input>) -> Option<Polled> {
-    match &meter.device {
-        Device::Pzem004t { bus, address, poll_ms } if bus == name => Some(Polled {
-            address: Address::new(*address).ok()?,
-            every: Duration::from_millis(*poll_ms),
-            inbox: Inbox::new(index, inputs.clone()),
-        }),
-        Device::Pzem004t { .. } | Device::Supplied { .. } => None,
+fn polled(name: &str, index: usize, meter: &Meter, inputs: &mpsc::Sender<Input>) -> Result<Option<Polled>, ConfigError> {
+    if meter.device.bus() != Some(name) {
+        return Ok(None);
     }
+    let (question, every) = (meter.device.question()?, meter.device.every());
+    Ok(question.zip(every).map(|(question, every)| Polled { question, every, inbox: Inbox::new(index, inputs.clone()) }))
 }
 
 type Source = (Inbox, mpsc::Receiver<Observation>);

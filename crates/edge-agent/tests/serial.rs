@@ -8,9 +8,13 @@ use std::time::Duration;
 use edge_agent::bus::exchange;
 use edge_agent::config::{Broker, Bus, Device, Meter};
 use edge_agent::metrics::BusMetrics;
+use edge_agent::optical::{Question, What, converse};
 use edge_agent::{Accepted, Config, Options, Running, StartError, start};
+use fleet::optical_meter::{Mode, OpticalMeter, Settings};
 use fleet::pzem_module::{Fault, PzemLine, Registers, captured};
-use measure::{EventKind, MeterId, Record};
+use measure::{EventKind, MeterId, Record, WattHours};
+use meters::iec62056_21::identification::Baud;
+use meters::iec62056_21::session;
 use meters::modbus::{Address, ReplyError};
 use meters::pzem004t::{ReadAll, ReadSettings, ResetEnergy, SetAlarmThreshold};
 use meters::transaction::{NoData, Timing};
@@ -86,6 +90,39 @@ async fn commands_and_faults_on_the_line() {
     let answer = exchange(&port, ReadAll, address(2), PATIENT, &metrics).await.expect("lives").expect("an answer");
     assert_eq!(fleet::pzem_module::registers(&answer), captured()[1]);
     assert_eq!(metrics.stale_bytes.get() - before, 25, "the late reply was thrown away");
+}
+
+#[tokio::test]
+async fn an_optical_meter_is_read_out_through_a_real_terminal() {
+    let settings = Settings {
+        manufacturer: "ABC".into(),
+        name: "TEST".into(),
+        address: "12345".into(),
+        mode: Mode::C(Baud::B9600),
+        password: Some("secret".into()),
+    };
+    let shown = || [("0.0.0", "12345"), ("1.8.0", "001234.567*kWh"), ("2.8.0", "000010.490*kWh")].map(|(a, v)| (a.into(), v.into())).into();
+    let meter = OpticalMeter::start(settings, Box::new(shown), true).expect("a terminal");
+    let mut port = SerialPort::open(meter.path(), 9_600).expect("opens");
+    let question =
+        |what| Question { address: String::new(), what, baud_max: Baud::B19200, parity: true, wake_up: false, deadline: DEADLINE };
+    let both =
+        edge_core::Registers { import: WattHours::from_centiwatthours(123_456_700), export: WattHours::from_centiwatthours(1_049_000) };
+
+    let told = converse(&mut port, &question(What::Readout)).await.expect("the port lives").expect("a readout");
+    assert_eq!(told.identification.as_ref().map(|it| it.name().to_owned()), Some("TEST".to_owned()));
+    assert_eq!(told.registers(&What::Readout).expect("registers"), both);
+
+    // Again on the same port, which has the speed of the last readout.
+    let what = What::Registers { password: Some("secret".into()), names: vec!["1.8.0".into(), "2.8.0".into()] };
+    let told = converse(&mut port, &question(what.clone())).await.expect("the port lives").expect("replies");
+    assert_eq!(told.registers(&what).expect("registers"), both);
+    let wrong = What::Registers { password: Some("guess".into()), names: vec!["1.8.0".into()] };
+    let refused = converse(&mut port, &question(wrong)).await.expect("the port lives");
+    assert_eq!(refused, Err(session::NoData::Refused("the password")));
+
+    meter.set_silent(true);
+    assert_eq!(converse(&mut port, &question(What::Readout)).await.expect("the port lives"), Err(session::NoData::Silent));
 }
 
 /// An agent on these lines, without a broker: its rows stay in the journal.

@@ -25,6 +25,15 @@ pub struct Sample {
     pub alarm: bool,
 }
 
+/// The registers of a channel whose meter shows nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// Imported energy.
+    pub import: WattHours,
+    /// Exported energy; 0 where the meter counts none.
+    pub export: WattHours,
+}
+
 /// When a channel's states change, and how often they may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -110,23 +119,41 @@ impl Channel {
 
     /// A sample came.
     pub fn handle_sample(&mut self, now_ms: u64, stamp: &Stamp, sample: &Sample) -> Outcome {
-        let mut outcome = Outcome { reading: None, out_of_range: false, news: heapless::Vec::new(), held_back: 0 };
-        if let Some(back) = self.silence.heard(now_ms, self.config.back_after_samples) {
-            outcome.tell(back);
-        }
+        let mut outcome = self.heard(now_ms);
         let elapsed_ms = self.stepped_ms.replace(now_ms).map_or(0, |before| now_ms.saturating_sub(before));
         // Exact: milliseconds of a meter's life have far less than 53 bits.
         let estimate = self.estimator.step(elapsed_ms as f64 / 1_000.0, &for_filter(sample));
         let Some(estimate) = estimate else { return outcome };
-        let Some(mut reading) = self.reading(stamp, sample, &estimate) else {
+        let Some(reading) = self.reading(stamp, sample, &estimate) else {
             outcome.out_of_range = true;
             return outcome;
         };
         self.tell_states(now_ms, sample, reading.flags, &mut outcome);
+        self.report(now_ms, stamp, reading, &mut outcome);
+        outcome
+    }
+
+    /// Registers came, and nothing else: there is nothing for the filter.
+    pub fn handle_registers(&mut self, now_ms: u64, stamp: &Stamp, registers: &Registers) -> Outcome {
+        let mut outcome = self.heard(now_ms);
+        self.tell_decrease(now_ms, registers.import, &mut outcome);
+        let reading = Reading::of_registers(stamp.time, stamp.clock, self.number, registers.import, registers.export);
+        self.report(now_ms, stamp, reading, &mut outcome);
+        outcome
+    }
+
+    fn heard(&mut self, now_ms: u64) -> Outcome {
+        let mut outcome = Outcome { reading: None, out_of_range: false, news: heapless::Vec::new(), held_back: 0 };
+        if let Some(back) = self.silence.heard(now_ms, self.config.back_after_samples) {
+            outcome.tell(back);
+        }
+        outcome
+    }
+
+    fn report(&mut self, now_ms: u64, stamp: &Stamp, mut reading: Reading, outcome: &mut Outcome) {
         let utc = stamp.unclocked.is_none().then_some(stamp.time);
         let due = self.report.is_due(now_ms, utc, &mut reading);
         outcome.reading = Some((reading, due));
-        outcome
     }
 
     /// A poll brought nothing.
@@ -146,15 +173,19 @@ impl Channel {
         self.tell_monitors(now_ms, appeared, outcome);
         // Registers of a rejected sample are as doubtful as the rest of it.
         if !flags.contains(Flags::REJECTED) {
-            let before = self.import.replace(sample.import).unwrap_or(sample.import);
-            let back = before.centiwatthours().saturating_sub(sample.import.centiwatthours());
-            if back > 0 {
-                self.tell(now_ms, (EventKind::RegisterDecreased, back), outcome);
-            }
+            self.tell_decrease(now_ms, sample.import, outcome);
         }
         // The alarm is a state: what could not be told now is told as soon as it may be, if it still holds.
         if sample.alarm != self.alarm && self.tell(now_ms, (EventKind::PowerAlarm, sample.alarm.into()), outcome) {
             self.alarm = sample.alarm;
+        }
+    }
+
+    fn tell_decrease(&mut self, now_ms: u64, import: WattHours, outcome: &mut Outcome) {
+        let before = self.import.replace(import).unwrap_or(import);
+        let back = before.centiwatthours().saturating_sub(import.centiwatthours());
+        if back > 0 {
+            self.tell(now_ms, (EventKind::RegisterDecreased, back), outcome);
         }
     }
 

@@ -25,8 +25,8 @@ use alloc::vec::Vec;
 use measure::{Channel as Number, Event, EventKind, Gap, GapReason, Reading, Record};
 use wire::ack::Ack;
 
-use crate::channel::{self, Channel, Sample};
-use crate::clock::{Learnt, Now};
+use crate::channel::{self, Channel, Registers, Sample};
+use crate::clock::{Learnt, Now, Stamp};
 use crate::counters::Counters;
 use crate::journal::Journal;
 use crate::outbox::{self, Outbox, Transmit};
@@ -78,13 +78,28 @@ impl Edge {
 
     /// A channel was measured: runs its filter, and journals a reading if it is worth sending, and what else the sample tells.
     pub fn handle_sample<J: Journal>(&mut self, now: Now, journal: &mut J, channel: Number, sample: &Sample) -> Result<(), J::Error> {
+        self.handle_measured(now, journal, channel, |state, stamp| state.handle_sample(now.monotonic_ms, stamp, sample))
+    }
+
+    /// The registers of a channel were read whose meter shows nothing else: journals a reading if it is worth sending.
+    pub fn handle_registers<J: Journal>(&mut self, now: Now, journal: &mut J, channel: Number, it: &Registers) -> Result<(), J::Error> {
+        self.handle_measured(now, journal, channel, |state, stamp| state.handle_registers(now.monotonic_ms, stamp, it))
+    }
+
+    fn handle_measured<J: Journal>(
+        &mut self,
+        now: Now,
+        journal: &mut J,
+        channel: Number,
+        handle: impl FnOnce(&mut Channel, &Stamp) -> channel::Outcome,
+    ) -> Result<(), J::Error> {
         self.observe(now, journal)?;
         let stamp = self.outbox.clock().stamp(now);
         let Some(state) = self.channels.get_mut(usize::from(channel)) else {
             Counters::up(&mut self.outbox.counters_mut().samples_of_unknown_channel);
             return Ok(());
         };
-        let outcome = state.handle_sample(now.monotonic_ms, &stamp, sample);
+        let outcome = handle(state, &stamp);
         self.count(&outcome);
         for (kind, value) in outcome.news {
             self.push_event(now, journal, channel, kind, value)?;

@@ -22,7 +22,7 @@ pub mod journal;
 pub mod outbox;
 pub mod report;
 
-pub use channel::{Config as ChannelConfig, Sample};
+pub use channel::{Config as ChannelConfig, Registers, Sample};
 pub use clock::{Now, Wall};
 pub use counters::Counters;
 pub use edge::{Config, Edge, NoData};

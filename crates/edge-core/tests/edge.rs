@@ -3,7 +3,7 @@
 #![expect(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "tests count small numbers, and panic where they are wrong")]
 
 use edge_core::journal::MemoryJournal;
-use edge_core::{Config, Edge, NoData, Now, Sample, Wall};
+use edge_core::{Config, Edge, NoData, Now, Registers, Sample, Wall};
 use estimator::SensorNoise;
 use measure::{
     Amperes, ClockQuality, Event, EventKind, Flags, Hertz, PowerFactor, Raw, Reading, Record, UnixMillis, Volts, WattHours, Watts,
@@ -300,4 +300,24 @@ fn a_channel_that_is_not_there_is_counted() {
     meter.edge.handle_sample(meter.now(), &mut meter.journal, 1, &load(1.0)).unwrap();
     assert_eq!(meter.edge.counters().samples_of_unknown_channel, 1);
     assert_eq!(meter.sent(), []);
+}
+
+#[test]
+fn registers_without_measurements_are_readings_that_say_so() {
+    let mut meter = Meter::new();
+    let energy = WattHours::from_centiwatthours;
+    let read = |meter: &mut Meter, import| {
+        meter.ms += 60_000;
+        let registers = Registers { import: energy(import), export: energy(7) };
+        meter.edge.handle_registers(meter.now(), &mut meter.journal, 0, &registers).unwrap();
+    };
+    read(&mut meter, 5_000);
+    read(&mut meter, 5_100);
+    let mut readings = meter.sent_readings();
+    readings.sort_by_key(|it| it.time);
+    assert_eq!(readings.iter().map(|it| it.import.integrated).collect::<Vec<_>>(), [energy(5_000), energy(5_100)]);
+    assert!(readings.iter().all(|it| !it.is_measured() && it.export.raw == energy(7)));
+    assert!(readings[0].flags.contains(Flags::SNAPSHOT) && readings[1].flags.contains(Flags::HEARTBEAT));
+    read(&mut meter, 4_000);
+    assert!(meter.sent_events().contains(&(EventKind::RegisterDecreased, 1_100)));
 }

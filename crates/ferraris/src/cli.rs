@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::{decode, demo, gaps, output, pki, tail, topics};
+use crate::{decode, demo, gaps, output, pki, read, tail, topics};
 
 /// Ferraris: smart metering, from the meter's bytes to one Kafka record, exactly once.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ pub enum Command {
     Tail(tail::Options),
     /// What Kafka misses or holds twice, by the ledger
     Gaps(gaps::Options),
+    /// What a meter on a serial port shows now
+    Read(read::Options),
 }
 
 /// Parses the command line. Help and version go to stdout; a mistake is one line on stderr.

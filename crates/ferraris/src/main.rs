@@ -12,6 +12,7 @@ mod kafka;
 mod output;
 mod pki;
 mod ranges;
+mod read;
 mod sheet;
 mod tail;
 mod topics;
@@ -46,5 +47,6 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Decode(options) => decode::run(&options),
         Command::Tail(options) => tail::run(&options),
         Command::Gaps(options) => gaps::run(&options),
+        Command::Read(options) => read::run(&options),
     }
 }

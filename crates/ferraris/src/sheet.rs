@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, Table, TableStyle};
 use contracts::LiveValue;
-use measure::{MeterId, UnixMillis};
+use measure::{Flags, MeterId, UnixMillis};
 
 /// A rule below the header, and nothing else.
-const STYLE: TableStyle = TableStyle::new()
+pub(crate) const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none())
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .content_lines(ContentLineStyle::none());
@@ -92,20 +92,30 @@ impl Row {
     fn values(&self, now: UnixMillis) -> [String; 7] {
         let Some(live) = &self.live else { return Default::default() };
         let age_s = now.millis_since(live.time_ms).max(0) as f64 / 1e3;
+        // A meter that shows its registers only has no other values, which is not the same as values of 0.
+        let measured = |value: f64, digits: usize| if is_measured(live) { format!("{value:.digits$}") } else { String::new() };
         [
-            format!("{:.1}", live.voltage_v.as_f64()),
-            format!("{:.3}", live.current_a.as_f64()),
-            format!("{:.1}", live.active_power_w.as_f64()),
-            format!("{:.2}", live.power_factor.as_f64()),
-            format!("{:.2}", live.frequency_hz.as_f64()),
+            measured(live.voltage_v.as_f64(), 1),
+            measured(live.current_a.as_f64(), 3),
+            measured(live.active_power_w.as_f64(), 1),
+            measured(live.power_factor.as_f64(), 2),
+            measured(live.frequency_hz.as_f64(), 2),
             format!("{:.3}", live.import_wh.as_f64() / 1e3),
             format!("{age_s:.1}"),
         ]
     }
 }
 
+/// Whether the meter measures more than its registers.
+fn is_measured(live: &LiveValue) -> bool {
+    !live.flags.contains(Flags::REGISTERS_ONLY)
+}
+
 /// One reading as a line.
 pub fn line(live: &LiveValue) -> String {
+    if !is_measured(live) {
+        return format!("{:<12} {:>46} {:>12.3} kWh", live.meter.as_str(), "registers only", live.import_wh.as_f64() / 1e3);
+    }
     format!(
         "{:<12} {:>7.1} V {:>8.3} A {:>9.1} W  PF {:>5.2} {:>6.2} Hz {:>12.3} kWh",
         live.meter.as_str(),
@@ -121,7 +131,7 @@ pub fn line(live: &LiveValue) -> String {
 #[cfg(test)]
 mod tests {
     use contracts::ReadingRecord;
-    use measure::{Reading, StreamId, Volts};
+    use measure::{ClockQuality, Reading, StreamId, Volts, WattHours};
 
     use super::*;
 
@@ -138,6 +148,18 @@ mod tests {
         sheet.reading(live("M1", 1_000, 100.0));
         let text = sheet.to_lines(UnixMillis(3_500), 24).join("\n");
         assert!(text.contains("230.0") && text.contains("1.5") && !text.contains("100.0"), "{text}");
+    }
+
+    #[test]
+    fn a_meter_of_registers_only_shows_no_voltage_of_0() {
+        let energy = WattHours::from_centiwatthours;
+        let reading = Reading::of_registers(UnixMillis(0), ClockQuality::Synchronised, 0, energy(6_156_128_900), energy(0));
+        let live = LiveValue::from(&ReadingRecord::new(&"M1".parse().unwrap(), StreamId(1), 1, UnixMillis(0), &reading));
+        assert_eq!(line(&live).split_whitespace().collect::<Vec<_>>(), ["M1", "registers", "only", "61561.289", "kWh"]);
+        let mut sheet = Sheet::default();
+        sheet.reading(live);
+        let text = sheet.to_lines(UnixMillis(0), 24).join("\n");
+        assert!(text.contains("61561.289") && !text.contains("0.00"), "{text}");
     }
 
     #[test]

@@ -7,20 +7,15 @@ mod device;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::OpenptFlags;
-use rustix::termios::OptionalActions;
-
 pub use device::{Registers, Source, captured, registers};
 
+use crate::terminal::Terminal;
 use device::Device;
 
 /// One byte at 9600 8N1.
@@ -72,19 +67,11 @@ impl PzemLine {
     /// # Errors
     /// The system has no pseudo-terminal left.
     pub fn start(modules: impl IntoIterator<Item = (u8, Source)>) -> io::Result<Self> {
-        let line = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        rustix::pty::grantpt(&line)?;
-        rustix::pty::unlockpt(&line)?;
-        let path = PathBuf::from(rustix::pty::ptsname(&line, Vec::new())?.into_string().map_err(io::Error::other)?);
-        // Held open so that the line lives on while nobody else has it open, and raw from the start so that nothing is echoed.
-        let far_end = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut settings = rustix::termios::tcgetattr(&far_end)?;
-        settings.make_raw();
-        rustix::termios::tcsetattr(&far_end, OptionalActions::Now, &settings)?;
-
+        let line = Terminal::open()?;
+        let path = line.path().to_owned();
         let shared = Arc::new(Shared::default());
         let devices = modules.into_iter().map(|(address, source)| Device::new(address, source)).collect();
-        let wire = Wire { line, _far_end: far_end, shared: shared.clone(), devices, due: Vec::new(), started: Instant::now() };
+        let wire = Wire { line, shared: shared.clone(), devices, due: Vec::new(), started: Instant::now() };
         let thread = std::thread::Builder::new().name("pzem-line".into()).spawn(move || wire.run())?;
         Ok(Self { path, shared, thread: Some(thread) })
     }
@@ -122,8 +109,7 @@ impl Drop for PzemLine {
 
 /// The modules' end of the line. Times are since `started`.
 struct Wire {
-    line: OwnedFd,
-    _far_end: OwnedFd,
+    line: Terminal,
     shared: Arc<Shared>,
     devices: Vec<Device>,
     due: Vec<(Duration, Vec<u8>)>,
@@ -138,7 +124,7 @@ impl Wire {
             let silence_at = (!request.is_empty()).then(|| heard.saturating_add(SILENCE));
             let next = self.due.iter().map(|(at, _)| *at).chain(silence_at).min();
             let wait = next.map_or(IDLE, |next| next.saturating_sub(now).min(IDLE));
-            match self.read(wait) {
+            match self.line.read(wait) {
                 Ok(bytes) if !bytes.is_empty() => {
                     request.extend(bytes);
                     heard = self.started.elapsed();
@@ -156,18 +142,6 @@ impl Wire {
                 return;
             }
         }
-    }
-
-    /// What arrives within `wait`; empty if nothing does.
-    fn read(&self, wait: Duration) -> io::Result<Vec<u8>> {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
-        if poll(&mut [PollFd::new(&self.line, PollFlags::IN)], Some(&timeout))? == 0 {
-            return Ok(Vec::new());
-        }
-        let mut bytes = vec![0; 256];
-        let len = rustix::io::read(&self.line, &mut bytes)?;
-        bytes.truncate(len);
-        Ok(bytes)
     }
 
     /// Lets the modules answer and schedules the pieces of what they say.
@@ -198,7 +172,7 @@ impl Wire {
         self.due.sort_by_key(|(at, _)| *at);
         let waiting = self.due.iter().position(|(at, _)| now < *at).unwrap_or(self.due.len());
         for (_, piece) in self.due.drain(..waiting) {
-            rustix::io::write(&self.line, &piece)?;
+            self.line.write(&piece)?;
             self.shared.bytes_said.fetch_add(u64::try_from(piece.len()).unwrap_or(0), Ordering::Relaxed);
         }
         Ok(())

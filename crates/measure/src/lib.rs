@@ -8,6 +8,7 @@
 pub mod derived;
 pub mod event;
 pub mod id;
+pub mod obis;
 pub mod reading;
 pub mod record;
 pub mod time;
@@ -15,6 +16,7 @@ pub mod unit;
 
 pub use event::{Event, EventKind, Gap, GapReason, Hello, Text};
 pub use id::{Channel, FeederId, InvalidId, MeterId, Seq, StreamId};
+pub use obis::{NotObis, Obis, Period};
 pub use reading::{Deviations, Flags, Raw, Reading, Register};
 pub use record::{Record, RowKind};
 pub use time::{ClockQuality, UnixMillis};

@@ -6,6 +6,7 @@ use crate::{
 
 /// Estimates, their uncertainty, and the raw measurement they come from.
 ///
+/// Meters that show nothing but registers have none of these: see [`Flags::REGISTERS_ONLY`] and [`Reading::of_registers`].
 /// The natural key is (meter, channel, time).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -40,6 +41,20 @@ pub struct Reading {
     pub flags: Flags,
     /// The measurement as the meter gave it.
     pub raw: Raw,
+}
+
+impl Reading {
+    /// The reading of a meter that shows its registers only.
+    pub fn of_registers(time: UnixMillis, clock: ClockQuality, channel: Channel, import: WattHours, export: WattHours) -> Self {
+        let register = |raw| Register { raw, integrated: raw };
+        let (import, export) = (register(import), register(export));
+        Self { time, clock, channel, import, export, flags: Flags::REGISTERS_ONLY, ..Self::default() }
+    }
+
+    /// Whether voltage, current and power were measured at all.
+    pub const fn is_measured(&self) -> bool {
+        !self.flags.contains(Flags::REGISTERS_ONLY)
+    }
 }
 
 /// A cumulative energy register, twice: as the meter shows it and as the filter integrates it.
@@ -122,6 +137,9 @@ bitflags::bitflags! {
         const NOISE = 1 << 16;
         /// The service loop's resistance seems to have risen: the voltage drops as before, but the measured current is too small for it.
         const LOOP_RESISTANCE = 1 << 17;
+        /// The meter showed its energy registers only: no filter ran, and everything but registers, time and channel is absent and
+        /// stands as 0.
+        const REGISTERS_ONLY = 1 << 18;
     }
 }
 

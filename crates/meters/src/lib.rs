@@ -6,6 +6,9 @@
 //! typed [`transaction::NoData`], never in a made-up zero. Whoever owns the serial port drives it.
 #![no_std]
 
+pub mod calibration;
+pub mod decimal;
+pub mod iec62056_21;
 pub mod modbus;
 pub mod pzem004t;
 pub mod transaction;

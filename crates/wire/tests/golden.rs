@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use common::afternoon;
-use measure::{ClockQuality, Event, EventKind, Gap, GapReason, Hello, Record, StreamId, Text, UnixMillis};
+use measure::{ClockQuality, Event, EventKind, Flags, Gap, GapReason, Hello, Reading, Record, StreamId, Text, UnixMillis, WattHours};
 use wire::AckBatch;
 use wire::ack::Ack;
 use wire::frame::{self, FrameBuilder};
@@ -64,6 +64,18 @@ fn one_reading() {
 fn thirty_two_readings() {
     let readings: Vec<_> = afternoon(32).into_iter().map(Record::Reading).collect();
     frame("readings-32.hex", "Thirty-two readings of a house: steps and heartbeats.", 16_385, &readings);
+}
+
+#[test]
+fn registers_only() {
+    let energy = WattHours::from_centiwatthours;
+    let at = |millis, import| {
+        let mut reading = Reading::of_registers(UnixMillis(millis), ClockQuality::Synchronised, 0, energy(import), energy(1_049_000));
+        reading.flags |= Flags::HEARTBEAT;
+        Record::Reading(reading)
+    };
+    let records = [at(TIME.0, 6_156_128_900), at(TIME.0 + 60_000, 6_156_129_300)];
+    frame("registers-only.hex", "Two readings of a meter that shows its energy registers only, a minute apart.", 2, &records);
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use meters::modbus::Address;
 use sha2::{Digest, Sha256};
 
-use super::{Config, ConfigError, Device, Meter};
+use super::{Config, ConfigError};
 
 impl Config {
     /// Reads and checks a file.
@@ -43,16 +42,18 @@ impl Config {
             if earlier.clone().any(|other| other.id == meter.id) {
                 return Err(value_error(format!("meter {}", meter.id), "is there twice"));
             }
-            if let Device::Pzem004t { bus, address, poll_ms } = &meter.device {
-                let key = |name: &str| format!("meter {}: {name}", meter.id);
-                Address::new(*address).map_err(|error| value_error(key("address"), error.to_string()))?;
-                in_range(&key("poll_ms"), *poll_ms, 100, 3_600_000)?;
-                if !self.bus.contains_key(bus) {
-                    return Err(value_error(key("bus"), format!("names {bus:?}, but there is no section [bus.{bus}]")));
+            let key = |name: &str| format!("meter {}: {name}", meter.id);
+            meter.device.check(key)?;
+            let Some(bus) = meter.device.bus() else { continue };
+            if !self.bus.contains_key(bus) {
+                return Err(value_error(key("bus"), format!("names {bus:?}, but there is no section [bus.{bus}]")));
+            }
+            for other in earlier.filter(|other| other.device.bus() == Some(bus)) {
+                if other.device.name() != meter.device.name() {
+                    return Err(value_error(key("bus"), "has another kind of device already: a bus speaks one language"));
                 }
-                let same = |other: &Meter| matches!(&other.device, Device::Pzem004t { bus: b, address: a, .. } if b == bus && a == address);
-                if earlier.clone().any(same) {
-                    return Err(value_error(key("address"), format!("is another meter's on the same bus: {address}")));
+                if other.device.collides(&meter.device) {
+                    return Err(value_error(key("address"), "is another meter's on the same bus, too"));
                 }
             }
         }
@@ -74,7 +75,7 @@ pub(super) fn value_error(key: impl Into<String>, problem: impl Into<String>) ->
     ConfigError::Value { key: key.into(), problem: problem.into() }
 }
 
-fn in_range(key: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+pub(super) fn in_range(key: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
     if (least..=most).contains(&value) { Ok(()) } else { Err(value_error(key, format!("is {value}: use {least} to {most}"))) }
 }
 
@@ -90,7 +91,7 @@ mod tests {
     use edge_core::report;
 
     use super::*;
-    use crate::config::{Broker, Bus, Journal, REFERENCE};
+    use crate::config::{Broker, Bus, Device, Journal, REFERENCE};
 
     fn reference() -> Config {
         toml::from_str(REFERENCE).expect("the reference is valid")
@@ -153,6 +154,35 @@ mod tests {
             unreadable.starts_with("can't read /nowhere/agent.toml: No such file") && unreadable.contains("--print-config"),
             "{unreadable}"
         );
+    }
+
+    /// The reference with the optical meter that it suggests, and a bus for it.
+    fn optical() -> String {
+        let (before, rest) = REFERENCE.split_once("# [[meter]]\n").expect("a suggestion");
+        let (suggested, after) = rest.split_once("\n[report]").expect("its end");
+        let keys = suggested.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
+        let section: Vec<_> = keys.filter(|line| !line.starts_with("registers") && !line.starts_with("password_file")).collect();
+        format!("{before}[[meter]]\n{}\n[bus.optical]\nport = \"/dev/ttyUSB1\"\n\n[report]{after}", section.join("\n"))
+    }
+
+    #[test]
+    fn the_suggested_optical_meter_has_the_defaults() {
+        let config: Config = toml::from_str(&optical()).expect("valid");
+        config.check().expect("sound");
+        let keys = "device = \"iec62056-21\"\nbus = \"optical\"";
+        let defaults: Device = toml::from_str(keys).expect("the others have defaults");
+        assert_eq!(config.meter[1].device, defaults);
+        for (from, to, expected) in [
+            ("mode = \"readout\"", "mode = \"registers\"", "meter M0002: registers is empty: name the registers to ask for"),
+            ("mode = \"readout\"", "registers = [\"1.8.0\"]", "meter M0002: registers needs mode = \"registers\""),
+            ("baud_max = 19200", "baud_max = 115200", "meter M0002: baud_max is 115200: use 300, 600, 1200, 2400, 4800, 9600 or 19200"),
+            ("bus = \"optical\"", "bus = \"main\"", "meter M0002: bus has another kind of device already: a bus speaks one language"),
+            ("deadline_s = 180", "deadline_s = 1", "meter M0002: deadline_s is 1: use 5 to 900"),
+        ] {
+            let text = optical().replacen(from, to, 1);
+            let error = toml::from_str::<Config>(&text).expect("valid").check().expect_err(to).to_string();
+            assert_eq!(error, format!("configuration: {expected}"));
+        }
     }
 
     #[test]

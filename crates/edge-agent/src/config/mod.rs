@@ -1,6 +1,7 @@
 //! The configuration, typed. `agent.toml` in this crate is its reference.
 
 mod check;
+mod device;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,10 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use edge_core::report;
-use measure::{Hertz, MeterId, Text, Volts, Watts};
+use measure::{Hertz, MeterId, Volts, Watts};
 use serde::{Deserialize, Serialize};
 
 use self::check::value_error;
+
+pub use self::device::{Device, Iec62056, Mode, Parity};
 
 /// The commented default file.
 pub const REFERENCE: &str = include_str!("../../agent.toml");
@@ -182,43 +185,6 @@ pub struct Meter {
     /// Where its samples come from.
     #[serde(flatten)]
     pub device: Device,
-}
-
-/// Where samples come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "device", deny_unknown_fields)]
-pub enum Device {
-    /// A PZEM-004T v3 on a serial port.
-    #[serde(rename = "pzem-004t")]
-    Pzem004t {
-        /// Name of a section `[bus.…]`.
-        bus: String,
-        /// Its address, 1 to 248.
-        address: u8,
-        /// Time between polls, 100 at least.
-        #[serde(default = "poll_ms")]
-        poll_ms: u64,
-    },
-    /// Whoever starts the agent hands them over, see [`crate::Options::source`]. Not for files.
-    #[serde(skip)]
-    Supplied {
-        /// Kind of device, as the head-end will read it.
-        name: Text,
-    },
-}
-
-const fn poll_ms() -> u64 {
-    1_000
-}
-
-impl Device {
-    /// Kind of device, as the head-end will read it.
-    pub fn name(&self) -> Text {
-        match self {
-            Self::Pzem004t { .. } => Text::try_from("pzem-004t").unwrap_or_default(),
-            Self::Supplied { name } => name.clone(),
-        }
-    }
 }
 
 /// Section `[report]`.

@@ -15,8 +15,8 @@ pub(super) struct Sample {
     pub time: UnixMillis,
     /// Import and export as the meter shows them, in 0.01 Wh.
     pub registers: [i64; 2],
-    /// The filter's estimates.
-    pub values: Values,
+    /// The filter's estimates; none of a meter that shows registers only.
+    pub values: Option<Values>,
 }
 
 /// Why a reading is not used.
@@ -51,6 +51,7 @@ impl Sample {
             reading.power_factor.thousandths().into(),
             reading.frequency_hz.millihertz(),
         ];
-        Ok(Self { time: reading.time_ms, registers, values })
+        let measured = !reading.flags.contains(Flags::REGISTERS_ONLY);
+        Ok(Self { time: reading.time_ms, registers, values: measured.then_some(values) })
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn span(from_wh: i64, to_wh: i64, millis: i64) -> Span {
-        let sample = |time, wh: i64| Sample { time: UnixMillis(time), registers: [wh * 100, 0], values: [0; 5] };
+        let sample = |time, wh: i64| Sample { time: UnixMillis(time), registers: [wh * 100, 0], values: Some([0; 5]) };
         Span::new(sample(1_000, from_wh), sample(1_000 + millis, to_wh), &rules())
     }
 

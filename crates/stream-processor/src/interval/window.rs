@@ -36,6 +36,8 @@ pub(super) struct Window {
     tariffs: [i64; TARIFFS_MAX],
     covered_ms: u32,
     readings: u32,
+    /// Of these, how many were measured and not registers only.
+    measured_ms: u32,
     /// Value times ms.
     sums: [i64; 5],
     min: Values,
@@ -62,6 +64,7 @@ impl Window {
             tariffs: [0; TARIFFS_MAX],
             covered_ms: 0,
             readings: 0,
+            measured_ms: 0,
             sums: [0; 5],
             min: [i32::MAX; 5],
             max: [i32::MIN; 5],
@@ -82,7 +85,7 @@ impl Window {
     /// Counts a reading that lies in it.
     pub fn count(&mut self, sample: &Sample) {
         self.readings = self.readings.saturating_add(1);
-        self.extend(&sample.values);
+        self.extend(sample.values);
     }
 
     /// Adds its share of a span: energy, registers at its boundaries, and what was measured unless the span is a gap.
@@ -102,10 +105,13 @@ impl Window {
         if !span.is_gap() {
             let millis = to.millis_since(from);
             self.covered_ms = self.covered_ms.saturating_add(millis as u32);
-            for (sum, value) in self.sums.iter_mut().zip(span.from.values) {
-                *sum += i64::from(value) * millis;
+            if let Some(values) = span.from.values {
+                self.measured_ms = self.measured_ms.saturating_add(millis as u32);
+                for (sum, value) in self.sums.iter_mut().zip(values) {
+                    *sum += i64::from(value) * millis;
+                }
             }
-            self.extend(&span.from.values);
+            self.extend(span.from.values);
         }
     }
 
@@ -119,10 +125,10 @@ impl Window {
     pub fn record(&self, meter: &MeterId, channel: Channel, rules: &Rules) -> IntervalRecord {
         let [import_wh, export_wh] = self.energy.map(WattHours::from_centiwatthours);
         let closing = self.closing_known.map(|_| self.closing.map(WattHours::from_centiwatthours));
-        let measured = (self.readings, self.covered_ms) != (0, 0);
+        let measured = self.min <= self.max;
         let [voltage_min, current_min, power_min, factor_min, frequency_min] = self.min.map(|it| measured.then_some(it));
         let [voltage_max, current_max, power_max, factor_max, frequency_max] = self.max.map(|it| measured.then_some(it));
-        let [voltage, current, power, factor, frequency] = self.sums.map(|it| mean(it, self.covered_ms.into()));
+        let [voltage, current, power, factor, frequency] = self.sums.map(|it| mean(it, self.measured_ms.into()));
         let factor_of = |it: i32| PowerFactor::from_thousandths(it as i16);
         let block = self.demand.as_ref().and_then(|it| it.block);
         let sliding = self.demand.as_ref().and_then(|it| it.sliding);
@@ -217,10 +223,11 @@ impl Window {
         }
     }
 
-    fn extend(&mut self, values: &Values) {
+    fn extend(&mut self, values: Option<Values>) {
+        let Some(values) = values else { return };
         for ((min, max), value) in self.min.iter_mut().zip(&mut self.max).zip(values) {
-            *min = (*min).min(*value);
-            *max = (*max).max(*value);
+            *min = (*min).min(value);
+            *max = (*max).max(value);
         }
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn walk_reading(port: &mut impl Port, it: &Reading, state: &State) ->
 }
 
 /// Flags as they travel, from the lowest bit: those that come every day fit one byte.
-const FLAGS: [Flags; 18] = [
+const FLAGS: [Flags; 19] = [
     Flags::HEARTBEAT,
     Flags::STEP,
     Flags::DUPLICATE,
@@ -121,6 +121,8 @@ const FLAGS: [Flags; 18] = [
     Flags::REPLAY,
     Flags::NOISE,
     Flags::LOOP_RESISTANCE,
+    // What is named later takes the place that it had without a name, and no byte changes.
+    Flags::REGISTERS_ONLY,
 ];
 
 /// Bits that have no name yet stay where they are.

@@ -66,6 +66,20 @@ fn export_is_kept_apart() {
 }
 
 #[test]
+fn a_meter_of_registers_only_has_energy_and_no_voltage() {
+    let mut readings = steady(START, START + HOUR, MINUTE);
+    for it in &mut readings {
+        let shown = Reading::of_registers(it.time_ms, it.clock, it.channel, it.import_wh, it.export_wh);
+        *it = ReadingRecord::new(&it.meter, it.stream, it.seq, it.received_ms, &shown);
+    }
+    let mut bench = Bench::usual();
+    bench.run(&readings);
+    let hour = bench.one(Hour, START);
+    assert_eq!((hour.import_wh, hour.quality, hour.covered_ms), (wh(600.0), Quality::Actual, HOUR as u32));
+    assert_eq!((hour.voltage_mean_v, hour.voltage_min_v, hour.active_power_max_w), (None, None, None));
+}
+
+#[test]
 fn a_measured_day_without_energy_is_told() {
     let mut readings = steady(START, START + 25 * HOUR, MINUTE);
     readings.iter_mut().for_each(|it| it.import_wh = wh(77.0));

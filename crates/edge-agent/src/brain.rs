@@ -1,0 +1,67 @@
+//! One meter's brain and its way out.
+
+use edge_core::clock::Now;
+use edge_core::counters::Counters;
+use edge_core::edge::Edge;
+use edge_core::journal::Journal;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::input::What;
+use crate::link::LinkEvent;
+
+/// See the module.
+pub(crate) struct Brain {
+    pub edge: Edge,
+    pub frames: mpsc::Sender<Vec<u8>>,
+    pub connected: bool,
+    /// Took part in the open transaction, or in one that failed.
+    pub touched: bool,
+    pub counted: Counters,
+    latest_ms: u64,
+}
+
+impl Brain {
+    /// Started in the open transaction.
+    pub fn new(edge: Edge, frames: mpsc::Sender<Vec<u8>>, now: Now) -> Self {
+        Self { edge, frames, connected: false, touched: true, counted: Counters::default(), latest_ms: now.monotonic_ms }
+    }
+
+    /// The brain's time never goes back, though samples may arrive in another order than they were taken.
+    pub fn not_before(&mut self, now: Now) -> Now {
+        self.touched = true;
+        self.latest_ms = self.latest_ms.max(now.monotonic_ms);
+        Now { monotonic_ms: self.latest_ms, ..now }
+    }
+
+    /// Something happened to the meter.
+    pub fn handle<J: Journal>(&mut self, what: What, now: Now, clock: &Clock, journal: &mut J) -> Result<(), J::Error> {
+        match what {
+            What::Sample { at, channel, result } => {
+                let then = self.not_before(clock.at(at));
+                match result {
+                    Ok(sample) => self.edge.handle_sample(then, journal, channel, &sample),
+                    Err(cause) => self.edge.handle_no_data(then, journal, channel, cause),
+                }
+            }
+            What::Registers { at, channel, registers } => {
+                let then = self.not_before(clock.at(at));
+                self.edge.handle_registers(then, journal, channel, &registers)
+            }
+            What::Link(LinkEvent::Ack(ack)) => {
+                let now = self.not_before(now);
+                self.edge.handle_ack(now, journal, &ack)
+            }
+            What::Link(LinkEvent::Connected) => {
+                (self.connected, self.touched) = (true, true);
+                self.edge.handle_connected();
+                Ok(())
+            }
+            What::Link(LinkEvent::Disconnected) => {
+                (self.connected, self.touched) = (false, true);
+                self.edge.handle_disconnected();
+                Ok(())
+            }
+        }
+    }
+}

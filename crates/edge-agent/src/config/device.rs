@@ -1,0 +1,221 @@
+//! Where samples come from: a section's device, and whether it makes sense.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use measure::Text;
+use meters::iec62056_21::identification::Baud;
+use meters::modbus::Address;
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+use super::check::{in_range, value_error};
+use crate::bus;
+use crate::optical::{self, What};
+
+/// Where samples come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "device", deny_unknown_fields)]
+pub enum Device {
+    /// A PZEM-004T v3 on a serial port.
+    #[serde(rename = "pzem-004t")]
+    Pzem004t {
+        /// Name of a section `[bus.…]`.
+        bus: String,
+        /// Its address, 1 to 248.
+        address: u8,
+        /// Time between polls, 100 at least.
+        #[serde(default = "poll_ms")]
+        poll_ms: u64,
+    },
+    /// A meter with an optical port or a current loop, by IEC 62056-21.
+    #[serde(rename = "iec62056-21")]
+    Iec62056(Iec62056),
+    /// Whoever starts the agent hands them over, see [`crate::Options::source`]. Not for files.
+    #[serde(skip)]
+    Supplied {
+        /// Kind of device, as the head-end will read it.
+        name: Text,
+    },
+}
+
+/// A meter with an optical port or a current loop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Iec62056 {
+    /// Name of a section `[bus.…]`.
+    pub bus: String,
+    /// Its address; empty for whichever meter is there.
+    #[serde(default)]
+    pub address: String,
+    /// What to ask it for.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The registers to ask for in mode `registers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registers: Vec<String>,
+    /// A file with the password of programming mode, where the meter wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// The fastest speed to agree to.
+    #[serde(default = "baud_max")]
+    pub baud_max: u32,
+    /// The line's parity.
+    #[serde(default)]
+    pub parity: Parity,
+    /// Whether it must be woken up.
+    #[serde(default)]
+    pub wake_up: bool,
+    /// Time between readouts.
+    #[serde(default = "poll_s")]
+    pub poll_s: u64,
+    /// Longest time for one.
+    #[serde(default = "deadline_s")]
+    pub deadline_s: u64,
+}
+
+/// What to ask a meter for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Everything that it reads out.
+    #[default]
+    Readout,
+    /// What it says unasked (mode D).
+    Push,
+    /// Single registers, in programming mode.
+    Registers,
+}
+
+/// The line's parity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Parity {
+    /// 7E1, as the standard has it.
+    #[default]
+    Even,
+    /// Something between here and the meter has taken it away.
+    None,
+}
+
+const fn poll_ms() -> u64 {
+    1_000
+}
+
+const fn baud_max() -> u32 {
+    19_200
+}
+
+const fn poll_s() -> u64 {
+    60
+}
+
+const fn deadline_s() -> u64 {
+    180
+}
+
+impl Device {
+    /// Kind of device, as the head-end will read it.
+    pub fn name(&self) -> Text {
+        match self {
+            Self::Pzem004t { .. } => Text::try_from("pzem-004t").unwrap_or_default(),
+            Self::Iec62056(_) => Text::try_from("iec62056-21").unwrap_or_default(),
+            Self::Supplied { name } => name.clone(),
+        }
+    }
+
+    /// The bus that it is on.
+    pub fn bus(&self) -> Option<&str> {
+        match self {
+            Self::Pzem004t { bus, .. } | Self::Iec62056(Iec62056 { bus, .. }) => Some(bus),
+            Self::Supplied { .. } => None,
+        }
+    }
+
+    /// Time between polls.
+    pub fn every(&self) -> Option<Duration> {
+        match self {
+            Self::Pzem004t { poll_ms, .. } => Some(Duration::from_millis(*poll_ms)),
+            Self::Iec62056(meter) => Some(Duration::from_secs(meter.poll_s)),
+            Self::Supplied { .. } => None,
+        }
+    }
+
+    /// How it is asked on its bus. Reads the password.
+    ///
+    /// # Errors
+    /// A value that makes no sense, or a file that can't be read.
+    pub fn question(&self) -> Result<Option<bus::Question>, ConfigError> {
+        match self {
+            Self::Pzem004t { address, .. } => {
+                let address = Address::new(*address).map_err(|error| value_error("address", error.to_string()))?;
+                Ok(Some(bus::Question::Pzem(address)))
+            }
+            Self::Iec62056(meter) => meter.question().map(bus::Question::Optical).map(Some),
+            Self::Supplied { .. } => Ok(None),
+        }
+    }
+
+    /// Whether its values make sense; `key` says where they stand.
+    pub(super) fn check(&self, key: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        match self {
+            Self::Pzem004t { address, poll_ms, .. } => {
+                Address::new(*address).map_err(|error| value_error(key("address"), error.to_string()))?;
+                in_range(&key("poll_ms"), *poll_ms, 100, 3_600_000)
+            }
+            Self::Iec62056(meter) => meter.check(key),
+            Self::Supplied { .. } => Ok(()),
+        }
+    }
+
+    /// Whether both would answer to the same question.
+    pub(super) fn collides(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pzem004t { address: one, .. }, Self::Pzem004t { address: another, .. }) => one == another,
+            (Self::Iec62056(one), Self::Iec62056(another)) => {
+                one.address.is_empty() || another.address.is_empty() || one.address == another.address
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Iec62056 {
+    fn check(&self, key: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        in_range(&key("poll_s"), self.poll_s, 1, 86_400)?;
+        in_range(&key("deadline_s"), self.deadline_s, 5, 900)?;
+        if Baud::from_per_second(self.baud_max).is_none() {
+            return Err(value_error(key("baud_max"), format!("is {}: use 300, 600, 1200, 2400, 4800, 9600 or 19200", self.baud_max)));
+        }
+        let single = self.mode == Mode::Registers;
+        if single == self.registers.is_empty() {
+            let problem = if single { "is empty: name the registers to ask for" } else { "needs mode = \"registers\"" };
+            return Err(value_error(key("registers"), problem));
+        }
+        if !single && self.password_file.is_some() {
+            return Err(value_error(key("password_file"), "needs mode = \"registers\""));
+        }
+        Ok(())
+    }
+
+    fn question(&self) -> Result<optical::Question, ConfigError> {
+        let password = self.password_file.as_ref().map(|path| {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| value_error("password_file", format!("is {}, which can't be read: {source}", path.display())))?;
+            Ok(text.trim_end().to_owned())
+        });
+        let what = match self.mode {
+            Mode::Readout => What::Readout,
+            Mode::Push => What::Push,
+            Mode::Registers => What::Registers { password: password.transpose()?, names: self.registers.clone() },
+        };
+        Ok(optical::Question {
+            address: self.address.clone(),
+            what,
+            baud_max: Baud::from_per_second(self.baud_max).unwrap_or(Baud::B300),
+            parity: self.parity == Parity::Even,
+            wake_up: self.wake_up,
+            deadline: Duration::from_secs(self.deadline_s),
+        })
+    }
+}
