@@ -15,6 +15,7 @@ mod ranges;
 mod sheet;
 mod tail;
 mod topics;
+mod topology;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Demo(options) => demo::run(&options),
         Command::Pki(command) => pki::run(&command),
         Command::Topics(command) => topics::run(&command),
+        Command::Topology(command) => topology::run(&command),
         Command::Decode(options) => decode::run(&options),
         Command::Tail(options) => tail::run(&options),
         Command::Gaps(options) => gaps::run(&options),
