@@ -21,6 +21,8 @@ impl Group {
     pub const INGEST: Self = Self("ferraris-ingest");
     /// Makes intervals of readings.
     pub const INTERVALS: Self = Self("ferraris-intervals");
+    /// Finds alerts on feeders.
+    pub const ANALYTICS: Self = Self("ferraris-analytics");
 }
 
 /// Why the Kafka settings can't be used.
@@ -134,6 +136,7 @@ impl Clients {
             .set("transaction.timeout.ms", self.transaction_timeout_ms.to_string())
             .set("message.timeout.ms", self.transaction_timeout_ms.to_string())
             .set("enable.idempotence", "true")
+            .set("message.max.bytes", contracts::topics::FEEDER_STATE_BYTES_MAX)
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
             // Whole batches are handed over at once, so there is nothing to linger for.

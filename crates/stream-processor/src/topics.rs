@@ -130,7 +130,7 @@ pub fn new_ledger(clients: &Clients, config: &config::Topics, now: UnixMillis) -
     let topic = clients.topic(&contracts::topics::LEDGER);
     for producer in producers {
         let key = LedgerKey::Incarnation.to_string();
-        let record = Outgoing { topic: &topic, key: key.as_bytes(), value: Some(&value), headers: None };
+        let record = Outgoing { topic: &topic, key: key.as_bytes(), value: Some(&value), headers: None, partition: None };
         producer.write(std::iter::once(record), &stop)?;
         producer.commit(&stop)?;
     }
