@@ -7,7 +7,7 @@ use contracts::LiveValue;
 use measure::{MeterId, UnixMillis};
 
 /// A rule below the header, and nothing else.
-const STYLE: TableStyle = TableStyle::new()
+pub const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none())
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .content_lines(ContentLineStyle::none());
