@@ -1,19 +1,23 @@
 //! Promise: `kill -9` of the processor before it produces intervals, before it commits them and right after that changes nothing: Kafka
-//! holds the records that one computation over all readings gives, each once and in the same order.
+//! holds the records that one computation over all readings gives, each once and in the same order; and those of meters on a feeder once
+//! more on the feeder's partition, each once.
 #![expect(clippy::arithmetic_side_effects, reason = "test code: small numbers")]
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use contracts::topics::{INTERVALS, READINGS};
-use contracts::{IntervalRecord, ReadingRecord};
+use contracts::intervals::IntervalLength;
+use contracts::topics::{FEEDER_INTERVALS, INTERVALS, READINGS, TOPOLOGY};
+use contracts::{FeederIntervalRecord, IntervalRecord, ReadingRecord};
 use measure::{ClockQuality, MeterId, Reading, Register, StreamId, UnixMillis, Volts, WattHours, Watts};
 use promises::child::{Child, Halt};
 use promises::{PATIENCE, Stage};
+use stream_processor::balance::topology::Topology;
 use stream_processor::derive::{Mark, Transform};
 use stream_processor::interval::{Aggregator, Calendar, Rules, Settings};
 use testkit::await_until;
 use testkit::kafka::Row;
+use wire::topic::Shard;
 
 const METERS: u16 = 8;
 /// 2026-11-29 00:00 UTC; what the readings say of time, which has nothing to do with when they are written.
@@ -24,6 +28,8 @@ async fn killed_at_each_phase() -> anyhow::Result<()> {
     let program = env!("CARGO_BIN_EXE_processor");
     let mut stage = Stage::new().await?;
     stage.intervals = true;
+    stage.create_topics().await?;
+    publish_feeders(&stage).await?;
     let config = stage.processor_config("processor")?;
     let mut hour = 0;
     for phase in ["before_produce", "before_commit", "after_commit_before_ack"] {
@@ -46,10 +52,41 @@ async fn killed_at_each_phase() -> anyhow::Result<()> {
         Ok((rows.len() >= count).then_some(rows))
     });
     let written = by_partition(&written.await?)?;
-    for (partition, expected) in expected {
-        assert!(written.get(&partition) == Some(&expected), "partition {partition}");
+    for (partition, expected) in &expected {
+        assert!(written.get(partition) == Some(expected), "partition {partition}");
+    }
+    let on_feeders: Vec<&IntervalRecord> = expected.values().flatten().filter(|it| feeder_of(it).is_some()).collect();
+    assert!(on_feeders.len() > 10, "{} quarter hours prove little", on_feeders.len());
+    let copies = stage.topic(&FEEDER_INTERVALS).await?;
+    assert_eq!(copies.len(), on_feeders.len());
+    for interval in on_feeders {
+        let feeder = feeder_of(interval).context("it is on one")?;
+        let copy = FeederIntervalRecord { feeder: feeder.parse()?, interval: interval.clone() };
+        let copy = (feeder, serde_json::to_vec(&copy)?);
+        let found = copies.iter().filter(|row| row.key.as_deref() == Some(copy.0.as_bytes()) && row.value.as_deref() == Some(&copy.1));
+        let partitions: Vec<i32> = found.map(|row| row.partition).collect();
+        assert_eq!(partitions, [Shard::of_feeder(&feeder.parse()?).partition(4)], "{interval:?}");
     }
     Ok(())
+}
+
+/// The feeder of a quarter of an hour: M0 begins the line of F1, and M1 and M2 hang on it; M3 begins that of F2, with M4.
+fn feeder_of(interval: &IntervalRecord) -> Option<&'static str> {
+    let feeder = match interval.meter.as_str() {
+        "M0" | "M1" | "M2" => "F1",
+        "M3" | "M4" => "F2",
+        _ => return None,
+    };
+    (interval.length == IntervalLength::QuarterHour).then_some(feeder)
+}
+
+async fn publish_feeders(stage: &Stage) -> anyhow::Result<()> {
+    let text = "[[feeder]]\nid = 'F1'\nline_meter = 'M0'\npoles = ['p']\n\
+        [[feeder.house]]\nmeter = 'M1'\npole = 'p'\n[[feeder.house]]\nmeter = 'M2'\npole = 'p'\n\
+        [[feeder]]\nid = 'F2'\nline_meter = 'M3'\npoles = ['p']\n[[feeder.house]]\nmeter = 'M4'\npole = 'p'\n";
+    let feeders = Topology::parse(text)?.feeders;
+    let rows = feeders.iter().map(|it| Ok((it.id.to_string(), serde_json::to_vec(&it.record())?)));
+    stage.write(&TOPOLOGY, rows.collect::<anyhow::Result<_>>()?).await
 }
 
 /// An hour of every meter, a reading each half minute, with an offline quarter of an hour of one of them that comes late.

@@ -26,6 +26,8 @@ pub struct Stage {
     servers: Vec<String>,
     /// Whether processors make intervals: a second group, which most tests do without.
     pub intervals: bool,
+    /// Whether they watch feeders: a third one.
+    pub analytics: bool,
     dir: TempDir,
 }
 
@@ -83,6 +85,7 @@ impl Stage {
             mqtt: (Ipv4Addr::LOCALHOST, 0).into(),
             servers: Vec::new(),
             intervals: false,
+            analytics: false,
             dir: tempfile::Builder::new().prefix("ferraris-promise-").tempdir()?,
         })
     }
@@ -134,6 +137,16 @@ impl Stage {
         self.credentials.client(name, role)
     }
 
+    /// Creates the topics, before any processor does.
+    pub async fn create_topics(&self) -> anyhow::Result<()> {
+        let variables = [("BOOTSTRAP_SERVERS", &self.bootstrap), ("TOPIC_PREFIX", &self.prefix)]
+            .map(|(key, value)| (format!("{}KAFKA__{key}", stream_processor::config::ENVIRONMENT_PREFIX), format!("{value:?}")));
+        let config = stream_processor::Config::load(None, variables)?;
+        let clients = stream_processor::kafka::Clients::new(&config.kafka)?;
+        stream_processor::topics::ensure(&clients, &config.topics).await?;
+        Ok(())
+    }
+
     /// Everything in a topic that is committed.
     pub async fn topic(&self, topic: &KafkaTopic) -> anyhow::Result<Vec<Row>> {
         read_topic(&self.bootstrap, &topic.name_with(&self.prefix)).await
@@ -153,6 +166,7 @@ impl Stage {
              reconnect_max_ms = 1000\n\
              [kafka]\nbootstrap_servers = '{}'\ntopic_prefix = '{}'\nsession_timeout_ms = 6000\n\
              [intervals]\nenabled = {}\n\
+             [analytics]\nenabled = {}\n\
              [http]\nlisten = '127.0.0.1:0'\n",
             self.servers,
             ca.display(),
@@ -161,6 +175,7 @@ impl Stage {
             self.bootstrap,
             self.prefix,
             self.intervals,
+            self.analytics,
         );
         std::fs::write(&path, text)?;
         Ok(path)

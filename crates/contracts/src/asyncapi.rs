@@ -20,7 +20,8 @@ pub fn asyncapi() -> Value {
     let mut operations = Map::new();
     for topic in &topics::ALL {
         channels.insert(topic.name.to_owned(), kafka_channel(topic));
-        operations.insert(format!("write {}", topic.name), operation("send", topic.name));
+        let (verb, action) = if topic.taken { ("read", "receive") } else { ("write", "send") };
+        operations.insert(format!("{verb} {}", topic.name), operation(action, topic.name));
     }
     for it in &MQTT {
         channels.insert(it.name.to_owned(), mqtt_channel(it));
@@ -64,7 +65,7 @@ struct MqttTopic {
     description: &'static str,
 }
 
-const MQTT: [MqttTopic; 5] = [
+const MQTT: [MqttTopic; 6] = [
     MqttTopic {
         name: "up",
         address: "f1/{shard}/{meter}/up",
@@ -104,6 +105,14 @@ const MQTT: [MqttTopic; 5] = [
         action: "send",
         retained: true,
         description: "Whether a meter is online, said by the gate from the TLS session itself.",
+    },
+    MqttTopic {
+        name: "alert",
+        address: "alert/{severity}/{subject}",
+        message: "alerts.v1",
+        action: "send",
+        retained: false,
+        description: "A change in an alert's life, after the commit; may be missed: what is open stands in Kafka.",
     },
 ];
 
@@ -146,6 +155,8 @@ fn kafka_channel(topic: &KafkaTopic) -> Value {
 fn mqtt_channel(topic: &MqttTopic) -> Value {
     let known = [
         ("meter", "The meter's id: [A-Za-z0-9][A-Za-z0-9_-]{0,31}, the common name of its certificate."),
+        ("severity", "info, warning or critical."),
+        ("subject", "The meter that the alert names, or its feeder if it names none."),
         ("shard", "(murmur2(meter) & 0x7fffffff) % 64 in two lower-case hexadecimal digits."),
     ];
     let named = known.into_iter().filter(|(name, _)| topic.address.contains(&format!("{{{name}}}")));

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::{DeadLetter, EventRecord, IntervalRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
+use crate::{
+    AlertActionRecord, AlertRecord, DeadLetter, EventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord, IntervalRecord,
+    LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue,
+};
 
 /// One contract.
 #[derive(Clone, Debug)]
@@ -28,11 +31,16 @@ impl Contract {
 }
 
 /// Every contract.
-pub fn all() -> [Contract; 8] {
+pub fn all() -> [Contract; 13] {
     [
         Contract::of::<ReadingRecord>("meter.readings.v1"),
         Contract::of::<EventRecord>("meter.events.v1"),
         Contract::of::<IntervalRecord>("meter.intervals.v1"),
+        Contract::of::<FeederIntervalRecord>("feeder.intervals.v1"),
+        Contract::of::<FeederStateRecord>("feeder.state.v1"),
+        Contract::of::<AlertRecord>("alerts.v1"),
+        Contract::of::<AlertActionRecord>("alerts.actions.v1"),
+        Contract::of::<FeederRecord>("grid.topology.v1"),
         Contract::of::<LatestRecord>("meter.latest.v1"),
         Contract::of::<LedgerRecord>("meter.ledger.v1"),
         Contract::of::<DeadLetter>("dead-letter.v1"),

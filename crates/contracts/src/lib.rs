@@ -6,8 +6,10 @@
 //!
 //! All values are JSON objects, flat, in snake case, with units in the names. Numbers are what the meter journalled, to the last digit.
 
+pub mod alerts;
 pub mod dead_letter;
 pub mod events;
+pub mod feeders;
 pub mod intervals;
 pub mod latest;
 pub mod ledger;
@@ -15,18 +17,22 @@ pub mod live;
 pub mod readings;
 pub mod state;
 pub mod topics;
+pub mod topology;
 
 mod asyncapi;
 mod contract;
 mod fast_json;
 
+pub use alerts::{AlertActionRecord, AlertId, AlertRecord};
 pub use asyncapi::asyncapi;
 pub use contract::{Contract, all};
 pub use dead_letter::DeadLetter;
 pub use events::EventRecord;
+pub use feeders::{FeederIntervalRecord, FeederStateRecord};
 pub use intervals::IntervalRecord;
 pub use latest::LatestRecord;
 pub use ledger::{LedgerKey, LedgerRecord};
 pub use live::LiveValue;
 pub use readings::ReadingRecord;
 pub use state::StateValue;
+pub use topology::{FeederRecord, HouseRecord};

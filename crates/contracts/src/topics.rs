@@ -30,6 +30,8 @@ pub struct KafkaTopic {
     pub cleanup: Cleanup,
     /// Whether it is Ferraris' own state, and no interface for others.
     pub internal: bool,
+    /// Whether others write it and Ferraris reads it.
+    pub taken: bool,
     /// Further settings that the topic must have, by Kafka's names.
     pub settings: &'static [(&'static str, &'static str)],
     /// What it holds, in a sentence.
@@ -49,6 +51,7 @@ pub const READINGS: KafkaTopic = KafkaTopic {
     key: "meter",
     cleanup: Cleanup::Delete,
     internal: false,
+    taken: false,
     settings: &[],
     description: "Each accepted reading, once: estimates with standard deviations, raw measurements, energy registers.",
 };
@@ -59,6 +62,7 @@ pub const EVENTS: KafkaTopic = KafkaTopic {
     key: "meter",
     cleanup: Cleanup::Delete,
     internal: false,
+    taken: false,
     settings: &[],
     description: "What meters have to say besides readings: events, gaps, and the hello of each stream.",
 };
@@ -69,8 +73,74 @@ pub const INTERVALS: KafkaTopic = KafkaTopic {
     key: "meter",
     cleanup: Cleanup::Delete,
     internal: false,
+    taken: false,
     settings: &[],
     description: "What each channel registered in each interval: differences of registers, means, demand, quality, revision.",
+};
+
+/// Quarter hours of the meters on a feeder, in one place.
+pub const FEEDER_INTERVALS: KafkaTopic = KafkaTopic {
+    name: "feeder.intervals.v1",
+    key: "feeder",
+    cleanup: Cleanup::Delete,
+    internal: true,
+    taken: false,
+    // Longer than any outage of the analytics; they keep what they need of it.
+    settings: &[("retention.ms", "2592000000")],
+    description: "Quarter hours of all meters of a feeder: meter.intervals.v1 keyed by feeder.",
+};
+
+/// Bytes of the longest record of [`FEEDER_STATE`]: a feeder of 256 houses.
+pub const FEEDER_STATE_BYTES_MAX: &str = "8388608";
+
+/// What the analytics know of each feeder.
+pub const FEEDER_STATE: KafkaTopic = KafkaTopic {
+    name: "feeder.state.v1",
+    key: "feeder",
+    cleanup: Cleanup::Compact,
+    internal: true,
+    taken: false,
+    settings: &[
+        ("max.message.bytes", FEEDER_STATE_BYTES_MAX),
+        ("segment.bytes", "16777216"),
+        ("segment.ms", "600000"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+        ("max.compaction.lag.ms", "600000"),
+    ],
+    description: "What the analytics have learned of each feeder, up to an offset: what a successor goes on from.",
+};
+
+/// The life of alerts.
+pub const ALERTS: KafkaTopic = KafkaTopic {
+    name: "alerts.v1",
+    key: "alert, on the partition of its feeder",
+    cleanup: Cleanup::Compact,
+    internal: false,
+    taken: false,
+    settings: &[],
+    description: "The life of alerts: raised, acknowledged, shelved, cleared; evidence. Only the analytics write it.",
+};
+
+/// What people do to alerts.
+pub const ALERT_ACTIONS: KafkaTopic = KafkaTopic {
+    name: "alerts.actions.v1",
+    key: "feeder",
+    cleanup: Cleanup::Delete,
+    internal: false,
+    taken: true,
+    settings: &[],
+    description: "What people do to alerts: acknowledge, shelve, clear.",
+};
+
+/// Feeders, poles, meters.
+pub const TOPOLOGY: KafkaTopic = KafkaTopic {
+    name: "grid.topology.v1",
+    key: "feeder",
+    cleanup: Cleanup::Compact,
+    internal: false,
+    taken: true,
+    settings: &[],
+    description: "Feeders with their poles, line-side meters and houses.",
 };
 
 /// The last reading of each meter.
@@ -79,6 +149,7 @@ pub const LATEST: KafkaTopic = KafkaTopic {
     key: "meter",
     cleanup: Cleanup::Compact,
     internal: false,
+    taken: false,
     settings: &[],
     description: "The last reading of each meter by event time.",
 };
@@ -91,6 +162,7 @@ pub const LEDGER: KafkaTopic = KafkaTopic {
     key: "meter/stream, or incarnation",
     cleanup: Cleanup::Compact,
     internal: true,
+    taken: false,
     settings: &[
         ("segment.bytes", "16777216"),
         ("segment.ms", "600000"),
@@ -106,9 +178,11 @@ pub const DEAD_LETTERS: KafkaTopic = KafkaTopic {
     key: "meter, if known",
     cleanup: Cleanup::Delete,
     internal: false,
+    taken: false,
     settings: &[],
     description: "Payloads that could not be read, byte for byte; the reason is in the headers.",
 };
 
 /// All topics.
-pub const ALL: [KafkaTopic; 6] = [READINGS, EVENTS, INTERVALS, LATEST, LEDGER, DEAD_LETTERS];
+pub const ALL: [KafkaTopic; 11] =
+    [READINGS, EVENTS, INTERVALS, FEEDER_INTERVALS, FEEDER_STATE, ALERTS, ALERT_ACTIONS, TOPOLOGY, LATEST, LEDGER, DEAD_LETTERS];

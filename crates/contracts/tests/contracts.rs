@@ -2,8 +2,14 @@
 
 mod common;
 
-use common::{dead_letters, events, examples, intervals, matches_file, path, read, reading, reading_record};
-use contracts::{EventRecord, IntervalRecord, LedgerKey, LedgerRecord, ReadingRecord, all, asyncapi, topics};
+use common::{
+    alert_actions, alerts, dead_letters, events, examples, feeder, feeder_interval, feeder_state, intervals, matches_file, path, read,
+    reading, reading_record,
+};
+use contracts::{
+    AlertActionRecord, AlertId, AlertRecord, EventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord, IntervalRecord, LedgerKey,
+    LedgerRecord, ReadingRecord, all, asyncapi, topics,
+};
 
 #[test]
 fn schemas_are_checked_in() {
@@ -53,6 +59,16 @@ fn golden_files_lead_back_to_the_values() {
     assert_eq!(golden, events());
     let golden: Vec<IntervalRecord> = serde_json::from_value(read(&path("golden/meter.intervals.v1.json"))).unwrap();
     assert_eq!(golden, intervals());
+    let golden: Vec<FeederIntervalRecord> = serde_json::from_value(read(&path("golden/feeder.intervals.v1.json"))).unwrap();
+    assert_eq!(golden, [feeder_interval()]);
+    let golden: Vec<FeederStateRecord> = serde_json::from_value(read(&path("golden/feeder.state.v1.json"))).unwrap();
+    assert_eq!(golden, [feeder_state()]);
+    let golden: Vec<AlertRecord> = serde_json::from_value(read(&path("golden/alerts.v1.json"))).unwrap();
+    assert_eq!(golden, alerts());
+    let golden: Vec<AlertActionRecord> = serde_json::from_value(read(&path("golden/alerts.actions.v1.json"))).unwrap();
+    assert_eq!(golden, alert_actions());
+    let golden: Vec<FeederRecord> = serde_json::from_value(read(&path("golden/grid.topology.v1.json"))).unwrap();
+    assert_eq!(golden, [feeder()]);
     let golden: Vec<contracts::DeadLetter> = serde_json::from_value(read(&path("golden/dead-letter.v1.json"))).unwrap();
     assert_eq!(golden, dead_letters());
     let golden: Vec<LedgerRecord> = serde_json::from_value(read(&path("golden/meter.ledger.v1.json"))).unwrap();
@@ -93,6 +109,16 @@ fn ledger_keys_lead_back_and_nothing_else_passes() {
     }
     for bad in ["", "M0001", "M0001/", "/0123456789abcdef", "M0001/0123456789abcdef/", "M0001/0123"] {
         assert!(bad.parse::<LedgerKey>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn an_alerts_id_leads_back_and_nothing_else_passes() {
+    for text in ["00000000000000000000000000000001", "ffffffffffffffffffffffffffffffff"] {
+        assert_eq!(text.parse::<AlertId>().unwrap().to_string(), text);
+    }
+    for bad in ["", "1", "0000000000000000000000000000000g", "+0000000000000000000000000000001", "000000000000000000000000000000001"] {
+        assert!(bad.parse::<AlertId>().is_err(), "{bad}");
     }
 }
 

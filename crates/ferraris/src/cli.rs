@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::{decode, demo, gaps, output, pki, read, tail, topics};
+use crate::{alerts, decode, demo, gaps, output, pki, read, tail, topics, topology};
 
 /// Ferraris: smart metering, from the meter's bytes to one Kafka record, exactly once.
 #[derive(Debug, Parser)]
@@ -28,6 +28,12 @@ pub enum Command {
     /// Kafka topics: create, check, new ledger
     #[command(subcommand)]
     Topics(topics::Command),
+    /// Feeders and what hangs on them: check a file, publish it
+    #[command(subcommand)]
+    Topology(topology::Command),
+    /// Alerts: list, follow, acknowledge, shelve, clear
+    #[command(subcommand)]
+    Alerts(alerts::Command),
     /// Show a frame's or an acknowledgement's bytes, field by field
     Decode(decode::Options),
     /// Live readings, states and alerts from the broker

@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 /// How long Kafka may take to say who it is.
@@ -62,6 +63,29 @@ impl Address {
         let why = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
         anyhow!("no Kafka answers at {}: start it or name another with --kafka ({why})", self.kafka)
     }
+}
+
+/// A record to be written: its key, and its value; none is a tombstone.
+pub type Row = (String, Option<Vec<u8>>);
+
+/// Writes records to the partitions of their keys, and waits until Kafka has them. `name` is without prefix.
+pub fn write(address: &Address, name: &str, rows: &[Row]) -> anyhow::Result<()> {
+    let topic = address.topic(name);
+    let producer: ThreadedProducer<DefaultProducerContext> = address
+        .client()
+        // The same partition as everyone else gives a key.
+        .set("partitioner", "murmur2_random")
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", ANSWER_MAX.as_millis().to_string())
+        .create()
+        .context("bad Kafka client settings")?;
+    for (key, value) in rows {
+        let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&topic).key(key);
+        record.payload = value.as_deref();
+        producer.send(record).map_err(|(error, _)| error).with_context(|| format!("cannot write to topic {topic}"))?;
+    }
+    producer.flush(ANSWER_MAX.saturating_mul(2)).with_context(|| format!("cannot write to topic {topic}"))
 }
 
 /// A reader of one topic from its beginning, all partitions, `read_committed`.
@@ -181,7 +205,6 @@ fn consumer(address: &Address) -> anyhow::Result<BaseConsumer> {
 #[cfg(test)]
 mod tests {
     use rdkafka::mocking::MockCluster;
-    use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
     use super::*;
 

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 all is well; 1 the answer is bad (something is missing, doubled or malformed); 2 the command could not do its work.
 
+mod alerts;
 mod canvas;
 mod cli;
 mod clock;
@@ -16,6 +17,7 @@ mod read;
 mod sheet;
 mod tail;
 mod topics;
+mod topology;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,8 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Demo(options) => demo::run(&options),
         Command::Pki(command) => pki::run(&command),
         Command::Topics(command) => topics::run(&command),
+        Command::Topology(command) => topology::run(&command),
+        Command::Alerts(command) => alerts::run(&command),
         Command::Decode(options) => decode::run(&options),
         Command::Tail(options) => tail::run(&options),
         Command::Gaps(options) => gaps::run(&options),

@@ -17,11 +17,13 @@
 mod load;
 mod metering;
 mod physics;
+mod records;
 mod theft;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+pub use records::{house_meter, line_meter, pole_name, records, topology};
 pub use theft::{Theft, TheftKind};
 
 /// Houses of a feeder.
@@ -69,6 +71,8 @@ pub struct Interval {
     pub line_wh: f64,
     /// Mean square of the current that entered it, in A².
     pub line_current_squared: f64,
+    /// Mean of that current, in A.
+    pub line_current: f64,
     /// Mean voltage where the line begins, in V.
     pub line_voltage: f64,
     /// What each house's meter says.

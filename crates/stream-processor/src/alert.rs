@@ -8,8 +8,8 @@
 //! is raised joins it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+use contracts::AlertId;
 use measure::UnixMillis;
 use sha2::{Digest, Sha256};
 
@@ -33,23 +33,11 @@ pub struct Rule {
     pub storm: usize,
 }
 
-/// A hash of rule, subject and window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AlertId(pub u128);
-
-impl AlertId {
-    /// The first half of a SHA-256: the same on every machine and version.
-    pub fn new(rule: &str, subject: &str, window: UnixMillis) -> Self {
-        let parts = [rule.as_bytes(), &[0], subject.as_bytes(), &[0], &window.0.to_be_bytes()];
-        let digest = parts.into_iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
-        Self(digest.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
-    }
-}
-
-impl fmt::Display for AlertId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
+/// The first half of a SHA-256 of rule, subject and window: the same on every machine and version.
+pub fn alert_id(rule: &str, subject: &str, window: UnixMillis) -> AlertId {
+    let parts = [rule.as_bytes(), &[0], subject.as_bytes(), &[0], &window.0.to_be_bytes()];
+    let digest = parts.into_iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+    AlertId(digest.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
 }
 
 /// Where an alert is in its life.
@@ -93,6 +81,8 @@ pub enum Action {
     Acknowledge,
     /// They don't want to hear of it until then.
     Shelve(UnixMillis),
+    /// They say that it is over. The condition must end and begin again before it is raised anew.
+    Clear,
 }
 
 /// Why an action changes nothing.
@@ -172,10 +162,21 @@ impl Alerts {
         alert.state = match action {
             Action::Acknowledge if alert.state != State::Acknowledged => State::Acknowledged,
             Action::Shelve(until) if until > at => State::Shelved(until),
+            Action::Clear => State::Cleared,
             Action::Acknowledge | Action::Shelve(_) => return Err(Refused::Idle),
         };
         (alert.at, alert.who) = (at, Some((who.to_owned(), note.to_owned())));
-        Ok(alert.clone())
+        let alert = alert.clone();
+        if alert.state == State::Cleared {
+            self.open.remove(&id);
+        }
+        Ok(alert)
+    }
+
+    /// An alert of one subject that is open already, as a predecessor left it.
+    pub fn restore(&mut self, alert: Alert) {
+        self.watched.insert(alert.subject.clone(), Watched::Raised { alert: alert.id, gone: None });
+        self.open.insert(alert.id, alert);
     }
 
     /// What is open.
@@ -215,7 +216,7 @@ impl Alerts {
     }
 
     fn raise_one(&mut self, subject: String, since: UnixMillis, members: &[String], now: UnixMillis) -> Option<Alert> {
-        let id = AlertId::new(self.rule.name, &subject, since.interval_start(self.rule.window_ms));
+        let id = alert_id(self.rule.name, &subject, since.interval_start(self.rule.window_ms));
         for member in members {
             self.watched.insert(member.clone(), Watched::Raised { alert: id, gone: None });
         }

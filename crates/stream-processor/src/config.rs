@@ -1,5 +1,6 @@
 //! Configuration: the commented default file, laid under the user's file, laid under the environment.
 
+mod analytics;
 mod intervals;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::interval::{Calendar, Rules};
+pub use analytics::Analytics;
 pub use intervals::Intervals;
 
 /// The default file: the reference of all keys.
@@ -60,6 +62,7 @@ pub struct Config {
     pub limits: Limits,
     pub live: Live,
     pub intervals: Intervals,
+    pub analytics: Analytics,
     pub http: Http,
     pub log: Log,
 }
@@ -283,6 +286,9 @@ impl Config {
         if self.commit.batch_records_max == 0 || self.commit.queue_frames_max == 0 {
             return problem("commit", "batch_records_max and queue_frames_max must be 1 or more");
         }
+        if !analytics::SETTLE_MS.contains(&self.analytics.settle_ms) {
+            return problem("analytics.settle_ms", "must be between 900000 (a quarter of an hour) and 86400000 (a day)");
+        }
         Rules::new(self.intervals.rules.clone(), Calendar::default())
             .map_err(|error| ConfigError::Value { key: "intervals.rules", problem: error.to_string() })?;
         Ok(())
@@ -372,6 +378,7 @@ mod tests {
             ("[topics]\nmin_insync_replicas = 2", "must not exceed"),
             ("[intervals.rules]\nhorizon_ms = 5", "intervals.rules horizon_ms is 5: 3600000 to 604800000 are possible"),
             ("[intervals.rules]\nhorizon = 5", "unknown field `horizon`"),
+            ("[analytics]\nsettle_ms = 5", "analytics.settle_ms must be between 900000"),
             ("[log]\nformat = 'xml'", "unknown variant `xml`"),
             ("[kafka", "test.toml"),
         ] {

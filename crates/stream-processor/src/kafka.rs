@@ -21,6 +21,8 @@ impl Group {
     pub const INGEST: Self = Self("ferraris-ingest");
     /// Makes intervals of readings.
     pub const INTERVALS: Self = Self("ferraris-intervals");
+    /// Finds alerts on feeders.
+    pub const ANALYTICS: Self = Self("ferraris-analytics");
 }
 
 /// Why the Kafka settings can't be used.
@@ -135,6 +137,7 @@ impl Clients {
             .set("transaction.timeout.ms", self.transaction_timeout_ms.to_string())
             // The commit tells whether all is delivered; a report for each record would be most of what sending it costs.
             .set("delivery.report.only.error", "true")
+            .set("message.max.bytes", contracts::topics::FEEDER_STATE_BYTES_MAX)
             // Whole batches are handed over at once, so there is nothing to linger for.
             .set("linger.ms", "0");
         config

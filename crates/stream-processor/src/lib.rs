@@ -6,17 +6,19 @@
 //! acknowledges ([`acks`], [`links`]). What operators see ([`live`],
 //! [`latest`]) comes after the commit.
 //!
-//! What follows from the readings is derived by a second group ([`derive`](mod@derive)): pure functions of the log, so far [`interval`]; those of
-//! [`balance`] and [`alert`] are not fed yet.
+//! What follows from the readings is derived by further groups: [`interval`] by [`derive`](mod@derive), which passes on what belongs to a
+//! feeder ([`grid`]); [`balance`] and [`alert`] by [`analytics`].
 //!
 //! Nothing is kept on disk: [`ledger`] brings everything back from Kafka. Memory is bounded everywhere, and what does not fit is dropped
 //! and counted ([`metrics`]), because the meters send again whatever was not acknowledged.
 
 pub mod acks;
 pub mod alert;
+pub mod analytics;
 pub mod balance;
 pub mod config;
 pub mod derive;
+pub mod grid;
 pub mod http;
 pub mod interval;
 pub mod kafka;

@@ -1,10 +1,11 @@
 //! The sending side of all connections to brokers. Nothing waits for a broker that is not there: what cannot be sent now is given up and
 //! counted, because a late acknowledgement is worth nothing (its meter asks again) and a late value has a successor.
 
-use contracts::{LiveValue, ReadingRecord};
+use contracts::alerts::AlertSeverity;
+use contracts::{AlertRecord, LiveValue, ReadingRecord};
 use rumqttc::{AsyncClient, QoS};
 use tokio::sync::watch;
-use wire::topic::Topic;
+use wire::topic::{Severity, Topic};
 
 use crate::acks::{Acks, Message};
 use crate::metrics::{BrokerMetrics, Metrics, Unsent};
@@ -52,6 +53,19 @@ impl Links {
         let Ok(value) = serde_json::to_vec(&LiveValue::from(reading)) else { return false };
         let topic = Topic::Live { meter: reading.meter.clone() };
         self.links.iter().filter(|link| !link.publish(&topic, true, value.clone())).count() == 0
+    }
+
+    /// Publishes a change in an alert's life on every broker; false if one of them did not take it.
+    pub fn alert(&self, record: &AlertRecord) -> bool {
+        let subject = record.meter.as_ref().map_or_else(|| record.feeder.as_str(), measure::MeterId::as_str);
+        let (Ok(value), Ok(subject)) = (serde_json::to_vec(record), subject.parse()) else { return false };
+        let severity = match record.severity {
+            AlertSeverity::Info => Severity::Info,
+            AlertSeverity::Warning => Severity::Warning,
+            AlertSeverity::Critical => Severity::Critical,
+        };
+        let topic = Topic::Alert { severity, subject };
+        self.links.iter().filter(|link| !link.publish(&topic, false, value.clone())).count() == 0
     }
 
     /// Passes on to the other gates what one of them says of a meter's session, so that an older one ends there. A word that is lost

@@ -54,8 +54,64 @@ pub enum Unsent {
     Live,
     /// A record of `meter.latest.v1`; the next one follows.
     Latest,
+    /// An alert on MQTT; it stands in Kafka.
+    Alert,
     /// What one gate says of a meter's session, to another; the keep-alive ends an older one there.
     State,
+}
+
+/// Why a feeder's interval told nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Unused {
+    /// No topology knows its feeder.
+    Feeder,
+    /// Its meter is not on the feeder.
+    Meter,
+    /// It is of a further channel: feeders are watched by the first.
+    Channel,
+    /// Its quarter of an hour has been judged already.
+    Late,
+    /// Its meter stands between the line and a house, and is no part of the balance.
+    LineSide,
+}
+
+/// Why a quarter of an hour of a feeder taught or told nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum LeftOut {
+    /// The line's meter says nothing, or something impossible.
+    Line,
+    /// A house's energy is missing or impossible: no balance.
+    Energy,
+    /// A voltage is missing or impossible: no drops.
+    Voltage,
+}
+
+/// Why what somebody did to an alert changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ActionRefused {
+    /// It can't be read.
+    Unreadable,
+    /// No such alert is open.
+    Unknown,
+    /// It was in that state already, or the shelf's end was past.
+    Idle,
+    /// Nobody's name, or too long a text.
+    Text,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UnusedBy {
+    reason: Unused,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeftOutBy {
+    reason: LeftOut,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedBy {
+    reason: ActionRefused,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -106,6 +162,16 @@ pub struct Metrics {
     pub readings_replayed: Counter,
     pub readings_unreadable: Counter,
     pub derived: Counter,
+    pub topology_unreadable: Counter,
+    pub feeder_intervals_taken: Counter,
+    pub feeder_intervals_replayed: Counter,
+    pub feeder_intervals_unreadable: Counter,
+    pub feeder_states: Counter,
+    pub feeder_states_unreadable: Counter,
+    pub alerts: Counter,
+    feeder_intervals_unused: Family<UnusedBy, Counter>,
+    quarter_hours_left_out: Family<LeftOutBy, Counter>,
+    actions_refused: Family<RefusedBy, Counter>,
     frames_dropped: Family<Reason, Counter>,
     transactions: Family<Outcome, Counter>,
     unsent: Family<What, Counter>,
@@ -137,6 +203,16 @@ impl Metrics {
             readings_replayed: Counter::default(),
             readings_unreadable: Counter::default(),
             derived: Counter::default(),
+            topology_unreadable: Counter::default(),
+            feeder_intervals_taken: Counter::default(),
+            feeder_intervals_replayed: Counter::default(),
+            feeder_intervals_unreadable: Counter::default(),
+            feeder_states: Counter::default(),
+            feeder_states_unreadable: Counter::default(),
+            alerts: Counter::default(),
+            feeder_intervals_unused: Family::default(),
+            quarter_hours_left_out: Family::default(),
+            actions_refused: Family::default(),
             frames_dropped: Family::default(),
             transactions: Family::default(),
             unsent: Family::default(),
@@ -171,8 +247,40 @@ impl Metrics {
             it.readings_unreadable.clone(),
         );
         registry.register("derived", "Records derived from readings, in Kafka", it.derived.clone());
+        it.register_feeders(&mut registry);
         it.registry = Arc::new(registry);
         it
+    }
+
+    fn register_feeders(&self, registry: &mut Registry) {
+        let mut counter = |name: &str, help: &str, it: &Counter| registry.register(name, help, it.clone());
+        counter("topology_unreadable", "Records of the topology that are none, passed over", &self.topology_unreadable);
+        counter("feeder_intervals_taken", "Intervals of feeders' meters, for the first time", &self.feeder_intervals_taken);
+        counter("feeder_intervals_replayed", "Intervals read again after a predecessor", &self.feeder_intervals_replayed);
+        counter("feeder_intervals_unreadable", "Records of feeders' intervals that are none", &self.feeder_intervals_unreadable);
+        counter("feeder_states", "States of feeders kept in Kafka", &self.feeder_states);
+        counter("feeder_states_unreadable", "States that can't be read: their feeders are learned anew", &self.feeder_states_unreadable);
+        counter("alerts", "Records of alerts in Kafka", &self.alerts);
+        let unused = self.feeder_intervals_unused.clone();
+        registry.register("feeder_intervals_unused", "Intervals that told nothing of a feeder, by reason", unused);
+        let left_out = self.quarter_hours_left_out.clone();
+        registry.register("quarter_hours_left_out", "Quarter hours of feeders that a test left out, by reason", left_out);
+        registry.register("actions_refused", "Actions on alerts that changed nothing, by reason", self.actions_refused.clone());
+    }
+
+    /// A feeder's interval told nothing.
+    pub fn unused(&self, reason: Unused) {
+        self.feeder_intervals_unused.get_or_create(&UnusedBy { reason }).inc();
+    }
+
+    /// So many quarter hours of a feeder were left out.
+    pub fn left_out(&self, reason: LeftOut, count: u64) {
+        self.quarter_hours_left_out.get_or_create(&LeftOutBy { reason }).inc_by(count);
+    }
+
+    /// What somebody did changed nothing.
+    pub fn refused(&self, reason: ActionRefused) {
+        self.actions_refused.get_or_create(&RefusedBy { reason }).inc();
     }
 
     /// A frame was dropped.

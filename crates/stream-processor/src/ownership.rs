@@ -93,7 +93,8 @@ impl Ending {
         self.fatal.get().map(String::as_str)
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
         self.requested.load(Ordering::Acquire) || self.fatal.get().is_some()
     }
 }

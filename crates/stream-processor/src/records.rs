@@ -36,7 +36,7 @@ impl Names {
     }
 }
 
-/// A Kafka record to be written to the batch's partition of a topic.
+/// A Kafka record to be written.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     /// Where.
@@ -47,6 +47,8 @@ pub struct Outgoing<'a> {
     pub value: Option<&'a [u8]>,
     /// With which headers.
     pub headers: Option<&'a OwnedHeaders>,
+    /// On which partition, if not on the producer's own.
+    pub partition: Option<i32>,
 }
 
 /// The records of one transaction. Their bytes lie side by side in a buffer that the next transaction uses again.
@@ -86,6 +88,7 @@ impl Outbox {
             key: bytes(&entry.key),
             value: entry.value.as_ref().map(bytes),
             headers: entry.headers.as_ref(),
+            partition: None,
         })
     }
 

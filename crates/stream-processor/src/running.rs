@@ -10,8 +10,10 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::analytics::Analytics;
 use crate::config::{Config, ConfigError};
 use crate::derive::Derive;
+use crate::grid::{Follower, Grid};
 use crate::interval::Aggregator;
 use crate::kafka::{Clients, Group, KafkaSetupError};
 use crate::latest::Latest;
@@ -53,6 +55,9 @@ pub enum StartError {
     /// A file that the configuration names.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The topology.
+    #[error("can't read the topology: {0}")]
+    Topology(rdkafka::error::KafkaError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -105,11 +110,22 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     check_ledger(&clients, config.topics.partitions).await?;
 
     let latest = if config.live.enabled { Some(Latest::new(&clients).map_err(KafkaSetupError::from)?) } else { None };
+    let grid = if rules.is_some() { Some(read_grid(&clients, config.topics.partitions, &metrics).await?) } else { None };
+    let (follower, grid): (Option<Follower>, Option<Grid>) = grid.unzip();
+    let analytics = config.analytics.enabled.then(|| Analytics {
+        clients: clients.clone(),
+        links: links.clone(),
+        metrics: metrics.clone(),
+        observer: Arc::clone(&observer),
+        commit_interval: Duration::from_millis(config.analytics.commit_interval_ms),
+        settle_ms: config.analytics.settle_ms,
+    });
     let intervals = rules.map(|rules| Derive {
         clients: clients.clone(),
         group: Group::INTERVALS,
         target: contracts::topics::INTERVALS,
         transform: Arc::new(move |mark| Aggregator::new(rules.clone(), mark.into())),
+        copy: grid.map(|grid| Arc::new(grid) as Arc<_>),
         metrics: metrics.clone(),
         observer: Arc::clone(&observer),
         commit_interval: Duration::from_millis(config.intervals.commit_interval_ms),
@@ -147,6 +163,14 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     if let Some(intervals) = intervals {
         let ending = Arc::clone(&ending);
         members.spawn_blocking(move || ownership::run(&Arc::new(intervals), &ending, revoke_timeout));
+    }
+    if let Some(analytics) = analytics {
+        let ending = Arc::clone(&ending);
+        members.spawn_blocking(move || ownership::run(&Arc::new(analytics), &ending, revoke_timeout));
+    }
+    if let Some(follower) = follower {
+        let ending = Arc::clone(&ending);
+        members.spawn_blocking(move || follower.follow(|| ending.is_over()));
     }
     let (http_stop, stopped) = oneshot::channel();
     let stopped = async {
@@ -229,6 +253,12 @@ impl Running {
         members.map_err(|error| StartError::Task(error.to_string()))?;
         self.ending.0.fatal().map_or(Ok(()), |why| Err(StartError::Fatal(why.to_owned())))
     }
+}
+
+async fn read_grid(clients: &Clients, partitions: u16, metrics: &Metrics) -> Result<(Follower, Grid), StartError> {
+    let (clients, metrics) = (clients.clone(), metrics.clone());
+    let read = tokio::task::spawn_blocking(move || Follower::open(&clients, partitions, metrics));
+    read.await.map_err(|error| StartError::Task(error.to_string()))?.map_err(StartError::Topology)
 }
 
 /// Reads the whole ledger once: rows on wrong partitions mean that the number of partitions was changed, and no instance may go on.

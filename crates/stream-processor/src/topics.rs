@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use contracts::ledger::IncarnationRow;
-use contracts::topics::{ALL, DEAD_LETTERS, EVENTS, INTERVALS, KafkaTopic, READINGS};
+use contracts::topics::{ALERT_ACTIONS, ALL, DEAD_LETTERS, EVENTS, INTERVALS, KafkaTopic, READINGS};
 use contracts::{LedgerKey, LedgerRecord};
 use measure::UnixMillis;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -130,7 +130,7 @@ pub fn new_ledger(clients: &Clients, config: &config::Topics, now: UnixMillis) -
     let topic = clients.topic(&contracts::topics::LEDGER);
     for producer in producers {
         let key = LedgerKey::Incarnation.to_string();
-        let record = Outgoing { topic: &topic, key: key.as_bytes(), value: Some(&value), headers: None };
+        let record = Outgoing { topic: &topic, key: key.as_bytes(), value: Some(&value), headers: None, partition: None };
         producer.write(std::iter::once(record), &stop)?;
         producer.commit(&stop)?;
     }
@@ -198,7 +198,7 @@ fn settings(topic: &KafkaTopic, config: &config::Topics, durability: &Durability
     settings.extend(topic.settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     let retention_ms = match topic.name {
         name if name == READINGS.name => Some(config.readings_retention_ms),
-        name if name == EVENTS.name => Some(config.events_retention_ms),
+        name if name == EVENTS.name || name == ALERT_ACTIONS.name => Some(config.events_retention_ms),
         name if name == INTERVALS.name => Some(config.intervals_retention_ms),
         name if name == DEAD_LETTERS.name => Some(config.dead_letter_retention_ms),
         _ => None,

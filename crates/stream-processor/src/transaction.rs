@@ -124,7 +124,8 @@ impl Transactor {
 
     fn send(&self, record: &Outgoing<'_>, stop: &Stop) -> Result<(), Failed> {
         loop {
-            let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).partition(self.partition).key(record.key);
+            let mut message: BaseRecord<'_, [u8], [u8]> =
+                BaseRecord::to(record.topic).partition(record.partition.unwrap_or(self.partition)).key(record.key);
             message.payload = record.value;
             message.headers = record.headers.cloned();
             match self.producer.send(message) {

@@ -87,6 +87,7 @@ impl Scene {
             group: Group::INTERVALS,
             target: EVENTS,
             transform: Arc::new(move |_| Triples { open: BTreeMap::new(), fuse: Arc::clone(&fuse) }),
+            copy: None,
             metrics: self.metrics.clone(),
             observer: Arc::new(Nobody),
             commit_interval: Duration::from_millis(20),

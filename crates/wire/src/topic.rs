@@ -14,7 +14,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use measure::MeterId;
+use measure::{FeederId, MeterId};
 
 /// Number of shards; numbers of partitions divide it.
 pub const SHARDS: u8 = 64;
@@ -44,9 +44,18 @@ impl Shard {
     /// The shard of a meter: its hash by Kafka's default partitioner, `(murmur2(key) & 0x7fffffff) % 64`. With a number of partitions
     /// that divides 64, everyone who puts a meter's key to that partitioner agrees with [`Shard::partition`].
     pub fn of(meter: &MeterId) -> Self {
+        Self::of_key(meter.as_str())
+    }
+
+    /// The shard of a feeder, in the same way.
+    pub fn of_feeder(feeder: &FeederId) -> Self {
+        Self::of_key(feeder.as_str())
+    }
+
+    fn of_key(key: &str) -> Self {
         /// The seed that Kafka's clients use.
         const SEED: u32 = 0x9747_b28c;
-        let [low, ..] = murmur2::murmur2(meter.as_str().as_bytes(), SEED).to_le_bytes();
+        let [low, ..] = murmur2::murmur2(key.as_bytes(), SEED).to_le_bytes();
         Self(low % SHARDS)
     }
 

@@ -7,11 +7,15 @@ pub mod compat;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use contracts::alerts::{AlertActionKind, AlertEvidence, AlertSeverity, AlertState};
 use contracts::dead_letter::DeadLetterReason;
 use contracts::intervals::{Checks, IntervalLength, Quality};
 use contracts::ledger::{IncarnationRow, ThroughRow};
 use contracts::state::Presence;
-use contracts::{DeadLetter, EventRecord, IntervalRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue};
+use contracts::{
+    AlertActionRecord, AlertId, AlertRecord, DeadLetter, EventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord, HouseRecord,
+    IntervalRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue,
+};
 use measure::{
     Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, MeterId, NormalisedInnovation,
     PowerFactor, Raw, Reading, Record, Register, StreamId, Text, UnixMillis, Vars, Volts, WattHours, Watts,
@@ -150,6 +154,83 @@ pub fn intervals() -> [IntervalRecord; 2] {
     [day, unmeasured]
 }
 
+pub fn feeder_interval() -> FeederIntervalRecord {
+    FeederIntervalRecord { feeder: "F1".parse().unwrap(), interval: intervals()[1].clone() }
+}
+
+pub fn feeder_state() -> FeederStateRecord {
+    FeederStateRecord { feeder: "F1".parse().unwrap(), next_offset: 2_016, state: "oWRsYXN0AA==".to_owned() }
+}
+
+pub fn alerts() -> [AlertRecord; 2] {
+    let raised = AlertRecord {
+        alert: AlertId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+        rule: "voltage_drop".to_owned(),
+        severity: AlertSeverity::Warning,
+        feeder: "F1".parse().unwrap(),
+        pole: None,
+        meter: Some(meter()),
+        state: AlertState::Raised,
+        at_ms: RECEIVED,
+        shelved_until_ms: None,
+        who: None,
+        note: None,
+        action: None,
+        since_ms: UnixMillis(TIME.0 - 172_800_000),
+        detected_ms: TIME,
+        delay_ms: 172_800_000,
+        statistic: 16.25,
+        threshold: 14.0,
+        unit: "deviations".to_owned(),
+        false_alarms_per_feeder_year_max: 1.2,
+        missing_current_a: Some(1.875),
+        evidence: vec![AlertEvidence { time_ms: UnixMillis(TIME.0 - 86_400_000), value: 7.5 }, AlertEvidence { time_ms: TIME, value: 8.0 }],
+    };
+    let shelved = AlertRecord {
+        state: AlertState::Shelved,
+        at_ms: RECEIVED.saturating_add(60_000),
+        shelved_until_ms: Some(RECEIVED.saturating_add(86_400_000)),
+        who: Some("ann".to_owned()),
+        note: Some("crew on Monday".to_owned()),
+        action: Some(STREAM),
+        ..raised.clone()
+    };
+    [raised, shelved]
+}
+
+pub fn alert_actions() -> [AlertActionRecord; 2] {
+    let acknowledge = AlertActionRecord {
+        action: STREAM,
+        alert: alerts()[0].alert,
+        feeder: "F1".parse().unwrap(),
+        kind: AlertActionKind::Acknowledge,
+        until_ms: None,
+        who: "ann".to_owned(),
+        note: String::new(),
+    };
+    let until_ms = Some(RECEIVED.saturating_add(86_400_000));
+    let shelve = AlertActionRecord { kind: AlertActionKind::Shelve, until_ms, note: "crew on Monday".to_owned(), ..acknowledge.clone() };
+    [acknowledge, shelve]
+}
+
+pub fn feeder() -> FeederRecord {
+    let house = |meter: &str, line_side: Option<&str>| HouseRecord {
+        meter: meter.parse().unwrap(),
+        pole: "p1".to_owned(),
+        class: 1.0,
+        line_side: line_side.map(|it| it.parse().unwrap()),
+        loop_ohm: line_side.map(|_| 0.3),
+        contract_power_w: Some(5_750.0),
+    };
+    FeederRecord {
+        id: "F1".parse().unwrap(),
+        line_meter: "L1".parse().unwrap(),
+        line_class: 0.5,
+        poles: vec!["p1".to_owned()],
+        houses: vec![house("M0001", None), house("M0002", Some("S0002"))],
+    }
+}
+
 fn ledger() -> [LedgerRecord; 2] {
     [
         LedgerRecord::Through(ThroughRow { meter: meter(), stream: STREAM, through: 42, updated_ms: RECEIVED, latest_ms: Some(TIME) }),
@@ -190,6 +271,11 @@ pub fn examples(name: &str) -> Value {
         "meter.readings.v1" => serde_json::to_value([reading_record()]),
         "meter.events.v1" => serde_json::to_value(events()),
         "meter.intervals.v1" => serde_json::to_value(intervals()),
+        "feeder.intervals.v1" => serde_json::to_value([feeder_interval()]),
+        "feeder.state.v1" => serde_json::to_value([feeder_state()]),
+        "alerts.v1" => serde_json::to_value(alerts()),
+        "alerts.actions.v1" => serde_json::to_value(alert_actions()),
+        "grid.topology.v1" => serde_json::to_value([feeder()]),
         "meter.latest.v1" => serde_json::to_value([LatestRecord(reading_record())]),
         "meter.ledger.v1" => serde_json::to_value(ledger()),
         "dead-letter.v1" => serde_json::to_value(dead_letters()),

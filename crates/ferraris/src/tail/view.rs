@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use contracts::{LiveValue, StateValue};
+use contracts::{AlertRecord, LiveValue, StateValue};
 use serde_json::{Value, json};
 use wire::topic::Topic;
 
+use crate::alerts;
 use crate::canvas::Canvas;
 use crate::clock;
 use crate::output;
@@ -69,7 +70,7 @@ impl Screen {
         match parse(topic, payload) {
             Some(Message::Live(live)) => self.sheet.reading(*live),
             Some(Message::State(state)) => self.sheet.online(state.meter.clone(), state.is_online()),
-            None => {
+            Some(Message::Alert(_)) | None => {
                 self.alerts.push_back(line(topic, payload));
                 while self.alerts.len() > ALERTS_MAX {
                     self.alerts.pop_front();
@@ -82,6 +83,7 @@ impl Screen {
 enum Message {
     Live(Box<LiveValue>),
     State(StateValue),
+    Alert(Box<AlertRecord>),
 }
 
 /// What the table knows how to show; everything else is text.
@@ -89,6 +91,7 @@ fn parse(topic: &str, payload: &[u8]) -> Option<Message> {
     match topic.parse().ok()? {
         Topic::Live { .. } => serde_json::from_slice(payload).ok().map(Message::Live),
         Topic::State { .. } => serde_json::from_slice(payload).ok().map(Message::State),
+        Topic::Alert { .. } => serde_json::from_slice(payload).ok().map(Message::Alert),
         _ => None,
     }
 }
@@ -104,6 +107,7 @@ fn line(topic: &str, payload: &[u8]) -> String {
                 printable(state.why.as_bytes())
             )
         }
+        Some(Message::Alert(alert)) => alerts::line(&alert),
         None => format!("{} {}", printable(topic.as_bytes()), printable(payload)),
     }
 }

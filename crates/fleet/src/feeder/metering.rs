@@ -48,6 +48,7 @@ pub fn report(seed: u64, config: &FeederConfig, minutes: &[Minute], registered: 
             interval.line_voltage += shown(&mut random, minute.line_voltage * line_voltage_gain) / INTERVAL_MIN as f64;
             interval.line_current_squared += minute.line_current_squared * line_gain * line_gain / INTERVAL_MIN as f64;
             let wh = |watts: f64| watts / 60.0;
+            interval.line_current += minute.line_current_squared.sqrt() * line_gain / INTERVAL_MIN as f64;
             interval.truth = Truth {
                 stolen_wh: interval.truth.stolen_wh + wh(minute.stolen),
                 loss_wh: interval.truth.loss_wh + wh(minute.loss),

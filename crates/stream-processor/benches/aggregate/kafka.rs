@@ -38,6 +38,7 @@ pub fn figures(count: u64) -> Vec<Figure> {
             group: Group::INTERVALS,
             target: INTERVALS,
             transform: Arc::new(move |mark| Aggregator::new(rules.clone(), mark.into())),
+            copy: None,
             metrics: metrics.clone(),
             observer: Arc::new(Nobody),
             commit_interval: Duration::from_millis(config.intervals.commit_interval_ms),

@@ -76,6 +76,36 @@ fn what_people_do() {
     assert_eq!(alerts.tick(at(61_000))[0].state, State::Raised, "it still holds when the shelf ends");
 }
 
+#[test]
+fn what_somebody_clears_stays_quiet_until_it_has_ended() {
+    let mut alerts = Alerts::new(LOST);
+    alerts.condition("M1", None, true, at(0));
+    let id = alerts.tick(at(10_000))[0].id;
+    assert_eq!(alerts.act(id, Action::Clear, "ann", "a test", at(11_000)).unwrap().state, State::Cleared);
+    assert_eq!(alerts.act(id, Action::Acknowledge, "ann", "", at(12_000)), Err(Refused::Unknown));
+    alerts.condition("M1", None, true, at(20_000));
+    assert_eq!(alerts.tick(at(40_000)), []);
+    alerts.condition("M1", None, false, at(50_000));
+    assert_eq!(alerts.tick(at(90_000)), []);
+    alerts.condition("M1", None, true, at(100_000));
+    assert_eq!(alerts.tick(at(110_000)).len(), 1);
+}
+
+#[test]
+fn what_was_open_goes_on_with_a_successor() {
+    let mut alerts = Alerts::new(LOST);
+    alerts.condition("M1", None, true, at(0));
+    let id = alerts.tick(at(10_000))[0].id;
+    let shelved = alerts.act(id, Action::Shelve(at(60_000)), "ann", "", at(11_000)).unwrap();
+    let mut successor = Alerts::new(LOST);
+    successor.restore(shelved);
+    for alerts in [&mut alerts, &mut successor] {
+        assert_eq!(alerts.tick(at(60_000))[0].state, State::Raised);
+        alerts.condition("M1", None, false, at(70_000));
+        assert_eq!(alerts.tick(at(100_000))[0].state, State::Cleared);
+    }
+}
+
 proptest! {
     /// Whatever happens, deriving it again gives the same records; each id is raised and cleared in turn.
     #[test]

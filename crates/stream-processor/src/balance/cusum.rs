@@ -1,6 +1,7 @@
 //! A one-sided cumulative sum: says when something has become larger than it was, and since when.
 
 use measure::UnixMillis;
+use serde::{Deserialize, Serialize};
 
 /// The rule of a [`Cusum`]. Its sum is max(0, sum + min(value, clip) - slack) (Page, "Continuous inspection schemes", Biometrika 1954).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,7 +15,7 @@ pub struct Rule {
 }
 
 /// A sum and what it says.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cusum {
     sum: f64,
     since: UnixMillis,

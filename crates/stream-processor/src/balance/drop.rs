@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use measure::UnixMillis;
 use nalgebra::DVector;
+use serde::{Deserialize, Serialize};
 
 use super::cusum::{Change, Cusum, Rule};
 use network::{Learning, Network, Sample, Sums};
@@ -33,7 +34,7 @@ pub const RULE: Rule = Rule { slack: 1.0, threshold: 14.0, clip: 8.0 };
 const DAY_MS: i64 = 86_400_000;
 
 /// Watches the voltages of a feeder.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DropWatch {
     houses: usize,
     today: UnixMillis,
@@ -41,20 +42,20 @@ pub struct DropWatch {
     state: State,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum State {
     Learning { sums: Box<Learning>, days: Vec<Sums> },
     Watching(Box<Watching>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Watching {
     network: Network,
     cusums: Vec<Cusum>,
     days: VecDeque<Day>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Day {
     start: UnixMillis,
     residual: DVector<f64>,
@@ -102,6 +103,18 @@ impl DropWatch {
             }
             State::Watching(watching) => watching.day(self.today, &day),
         }
+    }
+
+    /// Whether everything in it is of so many houses: for one that was kept elsewhere.
+    pub fn is_of(&self, houses: usize) -> bool {
+        let state = match &self.state {
+            State::Learning { sums, days } => sums.is_of(houses) && days.len() < LEARN_DAYS && days.iter().all(|it| it.is_of(houses)),
+            State::Watching(it) => {
+                let days = it.days.iter().all(|day| (day.residual.len(), day.surprise.len()) == (houses, houses));
+                it.network.is_of(houses) && it.cusums.len() == houses && it.days.len() <= DAYS_KEPT && days
+            }
+        };
+        self.houses == houses && self.sums.is_of(houses) && state
     }
 
     /// Whether the network is known yet.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use measure::{FeederId, MeterId, UnixMillis};
+use serde::{Deserialize, Serialize};
 
 /// A test that watches a feeder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,7 +25,7 @@ impl Test {
 }
 
 /// Where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Subject {
     /// Somewhere on this feeder.
     Feeder(FeederId),

@@ -6,6 +6,7 @@
 //! and whitened, for one hour's surprise is the next hour's, too.
 
 use nalgebra::{DMatrix, DVector, Matrix2, Matrix4, Vector2, Vector4};
+use serde::{Deserialize, Serialize};
 
 /// Intervals that are learned from: fourteen days of quarter hours.
 pub const LEARN: usize = 14 * 96;
@@ -27,7 +28,7 @@ const UNCERTAINTY_MAX: f64 = 100.0;
 const DEVIATION_MIN: f64 = 1.0;
 
 /// An interval as the regression sees it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Line minus meters, in Wh.
     pub residual: f64,
@@ -47,7 +48,7 @@ impl Row {
 }
 
 /// What was learned.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
     coefficients: Vector4<f64>,
     uncertainty: Matrix4<f64>,

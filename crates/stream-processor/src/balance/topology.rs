@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use contracts::{FeederRecord, HouseRecord};
 use measure::{FeederId, MeterId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Houses of a feeder: the state of [`super::drop`] grows with the square.
 pub const HOUSES_MAX: usize = 256;
@@ -14,6 +15,8 @@ const FEEDERS_MAX: usize = 10_000;
 /// Accuracy classes in percent: of IEC 62053-21 and -22, and somewhat beyond.
 const CLASS_MAX: f64 = 5.0;
 const OHM_MAX: f64 = 10.0;
+/// Of a low-voltage service, in W.
+const CONTRACT_MAX: f64 = 1e6;
 
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -25,7 +28,7 @@ pub struct Topology {
 }
 
 /// A low-voltage line.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feeder {
     /// Its name.
@@ -43,7 +46,7 @@ pub struct Feeder {
 }
 
 /// A house with its meter.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct House {
     /// Its meter.
@@ -59,6 +62,9 @@ pub struct House {
     /// Resistance of the service's loop, both conductors, in ohm; what the service loses, for [`super::pair`].
     #[serde(default)]
     pub loop_ohm: Option<f64>,
+    /// Power that the contract allows, in W.
+    #[serde(default)]
+    pub contract_power_w: Option<f64>,
 }
 
 const fn class_1() -> f64 {
@@ -88,26 +94,55 @@ impl Topology {
     /// Reads a file's text.
     pub fn parse(text: &str) -> Result<Self, TopologyError> {
         let topology: Self = toml::from_str(text).map_err(|error| TopologyError::Syntax(error.to_string()))?;
-        if topology.feeders.len() > FEEDERS_MAX {
-            return Err(TopologyError::TooMany(topology.feeders.len()));
+        topology.checked()
+    }
+
+    fn checked(self) -> Result<Self, TopologyError> {
+        if self.feeders.len() > FEEDERS_MAX {
+            return Err(TopologyError::TooMany(self.feeders.len()));
         }
         let (mut feeders, mut meters) = (HashSet::new(), HashSet::new());
-        for feeder in &topology.feeders {
+        for feeder in &self.feeders {
             let fail = |what| TopologyError::Feeder { feeder: feeder.id.clone(), what };
             if !feeders.insert(&feeder.id) {
                 return Err(fail("it is there twice: give each feeder an id of its own".to_owned()));
             }
             feeder.check().map_err(fail)?;
-            let all = feeder.houses.iter().flat_map(|it| [Some(&it.meter), it.line_side.as_ref()]).flatten();
-            if let Some(twice) = all.chain([&feeder.line_meter]).find(|it| !meters.insert(*it)) {
+            if let Some(twice) = feeder.meters().find(|it| !meters.insert(*it)) {
                 return Err(fail(format!("meter {twice} is there twice: a meter hangs in one place")));
             }
         }
-        Ok(topology)
+        Ok(self)
     }
 }
 
 impl Feeder {
+    /// From a record of the topology's topic, checked as a file is.
+    pub fn of(record: FeederRecord) -> Result<Self, TopologyError> {
+        let FeederRecord { id, line_meter, line_class, poles, houses } = record;
+        let house = |it: HouseRecord| {
+            let HouseRecord { meter, pole, class, line_side, loop_ohm, contract_power_w } = it;
+            House { meter, pole, class, line_side, loop_ohm, contract_power_w }
+        };
+        let feeder = Self { id, line_meter, line_class, poles, houses: houses.into_iter().map(house).collect() };
+        Topology { feeders: vec![feeder] }.checked()?.feeders.pop().ok_or(TopologyError::TooMany(0))
+    }
+
+    /// As a record of the topology's topic.
+    pub fn record(&self) -> FeederRecord {
+        let house = |it: &House| {
+            let House { meter, pole, class, line_side, loop_ohm, contract_power_w } = it.clone();
+            HouseRecord { meter, pole, class, line_side, loop_ohm, contract_power_w }
+        };
+        let Self { id, line_meter, line_class, poles, houses } = self.clone();
+        FeederRecord { id, line_meter, line_class, poles, houses: houses.iter().map(house).collect() }
+    }
+
+    /// All meters of it: the line's, those of the houses, and those before them.
+    pub fn meters(&self) -> impl Iterator<Item = &MeterId> {
+        std::iter::once(&self.line_meter).chain(self.houses.iter().flat_map(|it| std::iter::once(&it.meter).chain(&it.line_side)))
+    }
+
     /// The number of the pole of each house; for what [`Topology::parse`] accepted.
     pub fn pole_of_each_house(&self) -> Vec<usize> {
         let number = |house: &House| self.poles.iter().position(|it| *it == house.pole).unwrap_or_default();
@@ -137,6 +172,9 @@ impl Feeder {
             class(house.class).map_err(|it| format!("house {meter}, class {it}"))?;
             if let Some(ohm) = house.loop_ohm.filter(|it| !(0.0..=OHM_MAX).contains(it)) {
                 return Err(format!("house {meter}, loop_ohm {ohm}: 0 to {OHM_MAX} ohm"));
+            }
+            if let Some(power) = house.contract_power_w.filter(|it| !(*it > 0.0 && *it <= CONTRACT_MAX)) {
+                return Err(format!("house {meter}, contract_power_w {power}: more than 0, at most {CONTRACT_MAX} W"));
             }
             if house.line_side.is_some() && house.loop_ohm.is_none() {
                 return Err(format!("house {meter} has a line-side meter and no loop_ohm: the pair's limit needs it"));
@@ -178,6 +216,14 @@ mod tests {
     }
 
     #[test]
+    fn a_record_leads_back_and_is_checked_like_a_file() {
+        let feeder = Topology::parse(FILE).unwrap().feeders.remove(0);
+        assert_eq!(Feeder::of(feeder.record()), Ok(feeder.clone()));
+        let nobody = FeederRecord { houses: Vec::new(), ..feeder.record() };
+        assert!(Feeder::of(nobody).unwrap_err().to_string().contains("0 houses"));
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_and_says_what_and_where() {
         let cases = [
             ("pole = \"p2\"", "pole = \"p3\"", "house M2 hangs on pole \"p3\""),
@@ -187,6 +233,7 @@ mod tests {
             ("loop_ohm = 0.3", "loop_ohm = nan", "loop_ohm NaN"),
             ("loop_ohm = 0.3", "", "no loop_ohm"),
             ("class = 2.0", "clas = 2.0", "unknown field `clas`"),
+            ("class = 2.0", "contract_power_w = 0.0", "house M2, contract_power_w 0"),
             ("id = \"F1\"", "id = \"F 1\"", "id = \"F 1\""),
         ];
         for (from, to, expected) in cases {

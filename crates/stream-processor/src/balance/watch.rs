@@ -1,6 +1,7 @@
 //! One feeder under watch: its balance and its voltage drops.
 
 use measure::UnixMillis;
+use serde::{Deserialize, Serialize};
 
 use super::cusum::{Change, Cusum, Rule};
 use super::drop::{self, DropWatch, Place};
@@ -36,7 +37,7 @@ pub struct FeederInterval {
 }
 
 /// Intervals that taught or told nothing, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// Not later than the one before.
     pub stale: u64,
@@ -51,7 +52,7 @@ pub struct Dropped {
 }
 
 /// A feeder under watch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FeederWatch {
     feeder: Feeder,
     poles: Vec<usize>,
@@ -116,6 +117,21 @@ impl FeederWatch {
             self.dropped.voltage += 1;
         }
         findings
+    }
+
+    /// The feeder.
+    pub fn feeder(&self) -> &Feeder {
+        &self.feeder
+    }
+
+    /// Whether its parts fit together: for one that was kept elsewhere.
+    pub fn is_sound(&self) -> bool {
+        let houses = self.feeder.houses.len();
+        self.poles == self.feeder.pole_of_each_house()
+            && self.named.len() == houses
+            && self.rows.len() < LEARN
+            && self.evidence.len() <= EVIDENCE
+            && self.drops.is_of(houses)
     }
 
     /// Whether both tests have learned.

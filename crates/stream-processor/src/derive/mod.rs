@@ -9,7 +9,7 @@
 //! writes nothing and reads each record twice at worst, where a changelog would write each open interval with every transaction.
 
 mod intervals;
-mod source;
+pub(crate) mod source;
 mod worker;
 
 use std::sync::Arc;
@@ -55,8 +55,27 @@ pub trait Transform: Send {
     fn meter(output: &Self::Output) -> &MeterId;
 }
 
+/// Says what is to be written besides an output.
+pub trait Copies<O>: Send + Sync {
+    /// The output once more; none if nobody needs it.
+    fn copy(&self, output: &O) -> Option<Copied>;
+}
+
+/// An output once more, for whoever needs it under another key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Where.
+    pub topic: Arc<str>,
+    /// On which partition.
+    pub partition: i32,
+    /// Under which key.
+    pub key: String,
+    /// With which value.
+    pub value: Vec<u8>,
+}
+
 /// A group's work: which transform, from where to where.
-pub struct Derive<T> {
+pub struct Derive<T: Transform> {
     /// Makes its clients.
     pub clients: Clients,
     /// Which group.
@@ -65,6 +84,8 @@ pub struct Derive<T> {
     pub target: KafkaTopic,
     /// Makes the transform of a partition, which knows nothing yet and is to begin at this mark.
     pub transform: Arc<dyn Fn(Mark) -> T + Send + Sync>,
+    /// What is written besides, under another key, in the same transaction.
+    pub copy: Option<Arc<dyn Copies<T::Output>>>,
     /// Counters.
     pub metrics: Metrics,
     /// Looks on.

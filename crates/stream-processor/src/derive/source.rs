@@ -13,24 +13,24 @@ use crate::kafka::{Clients, Context, Group};
 
 /// How far a group has come on a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// The first reading whose consequences are not written.
-    pub(super) next: i64,
+    pub(crate) next: i64,
     /// Where to begin to compute them.
-    pub(super) low_water: Mark,
+    pub(crate) low_water: Mark,
 }
 
 impl Progress {
-    const START: Self = Self { next: 0, low_water: Mark::BEGINNING };
+    pub(crate) const START: Self = Self { next: 0, low_water: Mark::BEGINNING };
 
     /// What stands beside the offset in the commit.
-    fn metadata(self) -> String {
+    pub(crate) fn metadata(self) -> String {
         let Mark { offset, now } = self.low_water;
         format!("low-water={offset}@{}", now.0)
     }
 
     /// Of a commit. Without a low-water mark that makes sense, everything that is there is read again.
-    fn of(next: i64, metadata: &str) -> Self {
+    pub(crate) fn of(next: i64, metadata: &str) -> Self {
         let mark = || {
             let (offset, now) = metadata.strip_prefix("low-water=")?.split_once('@')?;
             Some(Mark { offset: offset.parse().ok()?, now: UnixMillis(now.parse().ok()?) })
@@ -93,7 +93,6 @@ impl Source {
         match self.consumer.poll(wait) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
             Some(Ok(message)) => Ok(Some(message)),
-            // The client gets over it by itself.
             Some(Err(KafkaError::MessageConsumption(error))) if is_passing(error) => Ok(None),
             Some(Err(error)) => Err(error),
         }
@@ -109,13 +108,14 @@ impl Source {
     }
 }
 
-fn is_passing(error: RDKafkaErrorCode) -> bool {
+/// Whether the client gets over it by itself.
+pub(crate) fn is_passing(error: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     matches!(error, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
 }
 
 /// The offset that follows on a message.
-pub(super) fn after(message: &BorrowedMessage<'_>) -> i64 {
+pub(crate) fn after(message: &BorrowedMessage<'_>) -> i64 {
     message.offset().saturating_add(1)
 }
 

@@ -144,12 +144,20 @@ impl<T: Transform> Worker<'_, T> {
             serde_json::to_writer(&mut self.bytes, output).map_err(Failed::Encode)?;
             ends.push(self.bytes.len());
         }
+        let copies: Vec<_> = self.derive.copy.iter().flat_map(|copy| self.outputs.iter().filter_map(|it| copy.copy(it))).collect();
         let mut start = 0;
         let records = self.outputs.iter().zip(ends).map(|(output, end)| {
             let value = self.bytes.get(std::mem::replace(&mut start, end)..end);
-            Outgoing { topic: &self.target, key: T::meter(output).as_str().as_bytes(), value, headers: None }
+            Outgoing { topic: &self.target, key: T::meter(output).as_str().as_bytes(), value, headers: None, partition: None }
         });
-        self.transactor.write(records, stop)?;
+        let copied = copies.iter().map(|it| Outgoing {
+            topic: &it.topic,
+            key: it.key.as_bytes(),
+            value: Some(&it.value),
+            headers: None,
+            partition: Some(it.partition),
+        });
+        self.transactor.write(records.chain(copied), stop)?;
         let (offsets, group) = self.source.offsets(progress).map_err(Failed::Unknown)?;
         self.transactor.send_offsets(&offsets, group, stop)?;
         self.derive.observer.phase(self.partition, Phase::BeforeCommit);

@@ -1,6 +1,7 @@
 //! The learned network: how voltages follow from currents, and which place explains what is left.
 
 use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
 
 /// Voltages are taken relative to this, so that constant and slope are not confused.
 const CENTRE_V: f64 = 236.0;
@@ -15,7 +16,7 @@ const RIDGE_NOISE: f64 = 1e-6;
 const DEVIATION_MIN: f64 = 0.01;
 
 /// Sums of an unfinished or learned day.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sums {
     /// Of 1, V₀ and the houses' currents.
     pub regressors: DVector<f64>,
@@ -26,7 +27,7 @@ pub struct Sums {
 }
 
 /// What the voltages taught, or what they are teaching.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Learning {
     normal: DMatrix<f64>,
     right: DMatrix<f64>,
@@ -34,7 +35,7 @@ pub struct Learning {
 }
 
 /// The learned network.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Network {
     /// Drops by regressor: [`FIXED`] rows, then one a house; a column a house.
     model: DMatrix<f64>,
@@ -77,6 +78,11 @@ impl Sums {
         FIXED + 2 * houses + 1
     }
 
+    /// Whether it is of so many houses.
+    pub fn is_of(&self, houses: usize) -> bool {
+        (self.regressors.len(), self.drops.len()) == (FIXED + houses, houses)
+    }
+
     /// Takes an interval's.
     pub fn add(&mut self, sample: &Sample) {
         self.regressors += &sample.regressors;
@@ -114,6 +120,12 @@ impl Learning {
     pub fn numbers(houses: usize) -> usize {
         let width = FIXED + houses;
         width * width + width * houses + houses * houses
+    }
+
+    /// Whether it is of so many houses.
+    pub fn is_of(&self, houses: usize) -> bool {
+        let width = FIXED + houses;
+        [self.normal.shape(), self.right.shape(), self.square.shape()] == [(width, width), (width, houses), (houses, houses)]
     }
 
     /// Takes an interval.
@@ -159,6 +171,13 @@ fn left(model: &DMatrix<f64>, day: &Sums) -> DVector<f64> {
 }
 
 impl Network {
+    /// Whether it is of so many houses.
+    pub fn is_of(&self, houses: usize) -> bool {
+        let shapes = [self.model.shape(), self.weight.shape(), self.inversion.shape()];
+        shapes == [(FIXED + houses, houses), (houses, houses), (houses, houses)]
+            && (self.deviation.len(), self.residual.len()) == (houses, houses)
+    }
+
     /// How many numbers it holds.
     pub fn numbers(houses: usize) -> usize {
         (FIXED + houses) * houses + 2 * houses * houses + 2 * houses
