@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use edge_agent::config::{Bus, Device};
-use edge_agent::{Config, Options};
+use edge_agent::Options;
+use edge_agent::config::Device;
 use fleet::optical_meter::{Mode, OpticalMeter, Settings};
 use measure::{Flags, MeterId};
 use meters::iec62056_21::identification::Baud;
-use pki::Role;
 use promises::child::{Child, Halt};
 use promises::{Books, PATIENCE, Stage, books, home};
 use testkit::await_until;
@@ -46,7 +45,9 @@ async fn optical_meter_reaches_kafka() -> anyhow::Result<()> {
     let line = OpticalMeter::start(settings, source, true)?;
     let meter: MeterId = "optical".parse()?;
     let books = Books::default();
-    let agent = edge_agent::start(agent(&mut stage, &meter, &line)?, Options::default().accepted(books.observer())).await?;
+    let device: Device = toml::from_str("device = 'iec62056-21'\nbus = 'head'\npoll_s = 1")?;
+    let config = home::on_line(&mut stage, &meter, ("head", line.path()), device)?;
+    let agent = edge_agent::start(config, Options::default().accepted(books.observer())).await?;
 
     await_until("three readings are in Kafka", PATIENCE, async || Ok((books::readings(&stage).await?.len() >= 3).then_some(()))).await?;
     let drained = agent.shutdown().await;
@@ -63,20 +64,4 @@ async fn optical_meter_reaches_kafka() -> anyhow::Result<()> {
         assert!(reading.flags.contains(Flags::REGISTERS_ONLY), "{:?}", reading.flags);
     }
     Ok(())
-}
-
-fn agent(stage: &mut Stage, meter: &MeterId, line: &OpticalMeter) -> anyhow::Result<Config> {
-    let identity = stage.client(meter.as_str(), Role::Meter)?;
-    let mut config = Config::new(home::broker(stage)?, stage.dir().join("journal.sqlite"));
-    config.report.heartbeat_ms = 1_000;
-    config.shutdown.grace_ms = 10_000;
-    config.bus.insert("head".to_owned(), Bus::at(line.path()));
-    let device: Device = toml::from_str("device = 'iec62056-21'\nbus = 'head'\npoll_s = 1")?;
-    config.meter.push(edge_agent::config::Meter {
-        id: meter.clone(),
-        certificate_file: identity.certificate,
-        key_file: identity.key,
-        device,
-    });
-    Ok(config)
 }

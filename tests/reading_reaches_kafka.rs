@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use contracts::topics::{LATEST, LEDGER};
 use contracts::{LedgerRecord, LiveValue};
-use edge_agent::config::{Bus, Device};
-use edge_agent::{Config, Options};
+use edge_agent::Options;
+use edge_agent::config::Device;
 use fleet::pzem_module::{PzemLine, Source, captured};
 use measure::MeterId;
 use pki::Role;
@@ -40,7 +40,9 @@ async fn reading_reaches_kafka() -> anyhow::Result<()> {
     let line = PzemLine::start([(ADDRESS, source)])?;
     let meter: MeterId = "pzem".parse()?;
     let books = Books::default();
-    let agent = edge_agent::start(pzem_agent(&mut stage, &meter, &line)?, Options::default().accepted(books.observer())).await?;
+    let device = Device::Pzem004t { bus: "main".to_owned(), address: ADDRESS, poll_ms: 500 };
+    let config = home::on_line(&mut stage, &meter, ("main", line.path()), device)?;
+    let agent = edge_agent::start(config, Options::default().accepted(books.observer())).await?;
 
     let live: LiveValue = loop {
         if let Heard::Message(topic, payload) = operator.hear().await? {
@@ -80,22 +82,6 @@ async fn reading_reaches_kafka() -> anyhow::Result<()> {
     });
     assert_eq!(through.max(), Some(verdict.committed), "the ledger counts every record");
     await_until("the latest reading is published", PATIENCE, async || Ok((!stage.topic(&LATEST).await?.is_empty()).then_some(()))).await
-}
-
-fn pzem_agent(stage: &mut Stage, meter: &MeterId, line: &PzemLine) -> anyhow::Result<Config> {
-    let identity = stage.client(meter.as_str(), Role::Meter)?;
-    let mut config = Config::new(home::broker(stage)?, stage.dir().join("journal.sqlite"));
-    config.report.heartbeat_ms = 1_000;
-    config.shutdown.grace_ms = 10_000;
-    config.bus.insert("main".to_owned(), Bus::at(line.path()));
-    let device = Device::Pzem004t { bus: "main".to_owned(), address: ADDRESS, poll_ms: 500 };
-    config.meter.push(edge_agent::config::Meter {
-        id: meter.clone(),
-        certificate_file: identity.certificate,
-        key_file: identity.key,
-        device,
-    });
-    Ok(config)
 }
 
 /// Voltage, current, power and energy as the module's manual has them: counts of 0.1 V, 1 mA, 0.1 W and 1 Wh, low word first.

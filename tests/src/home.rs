@@ -1,9 +1,9 @@
 //! An agent in this process, and what its meters measure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use edge_agent::config::{Broker, Config, Device, Meter};
+use edge_agent::config::{Broker, Bus, Config, Device, Meter};
 use edge_agent::{Drained, Observation, Options, Running};
 use edge_core::Sample;
 use measure::{Amperes, Hertz, MeterId, PowerFactor, Raw, Text, Volts, WattHours, Watts};
@@ -16,6 +16,17 @@ use crate::{Books, PATIENCE, Stage};
 
 /// From sample to sample: a meter reports no oftener.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// An agent's configuration with one meter on a line that it reads: what `line` names is its bus, and `device` says how it is read.
+pub fn on_line(stage: &mut Stage, meter: &MeterId, (bus, line): (&str, &Path), device: Device) -> anyhow::Result<Config> {
+    let identity = stage.client(meter.as_str(), Role::Meter)?;
+    let mut config = Config::new(broker(stage)?, stage.dir().join("journal.sqlite"));
+    config.report.heartbeat_ms = 1_000;
+    config.shutdown.grace_ms = 10_000;
+    config.bus.insert(bus.to_owned(), Bus::at(line));
+    config.meter.push(Meter { id: meter.clone(), certificate_file: identity.certificate, key_file: identity.key, device });
+    Ok(config)
+}
 
 /// An agent with meters that measure something new every second.
 pub struct Home {
