@@ -18,6 +18,7 @@ use testkit::kafka::Row;
 
 /// The processor's default.
 const SETTLE_MS: i64 = 7_200_000;
+const STORM_MS: i64 = 60_000;
 const THIEF: usize = 13;
 /// 2026-11-01 00:00 UTC.
 const BEGIN_MS: i64 = 1_793_491_200_000;
@@ -109,7 +110,7 @@ async fn write(stage: &Stage, log: &[FeederIntervalRecord]) -> anyhow::Result<()
 
 /// What one partition, never interrupted, makes of each interval.
 fn outputs(log: &[FeederIntervalRecord], feeder: &Feeder) -> Vec<Vec<AlertRecord>> {
-    let mut partition = Partition::new(SETTLE_MS, Metrics::new());
+    let mut partition = Partition::new(SETTLE_MS, STORM_MS, Metrics::new());
     partition.topology(0, UnixMillis(0), &feeder.id.clone(), Some(feeder.clone()), &mut Vec::new());
     let outputs = log.iter().zip(0..).map(|(record, offset)| {
         let mut out = Vec::new();

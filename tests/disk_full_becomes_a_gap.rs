@@ -40,7 +40,7 @@ async fn disk_full_becomes_a_gap() -> anyhow::Result<()> {
             match &row.record {
                 Record::Reading(reading) if reading.flags.contains(Flags::SNAPSHOT) => counted.1 += 1,
                 Record::Reading(_) => counted.0 += 1,
-                Record::Hello(_) | Record::Event(_) | Record::Gap(_) => {}
+                Record::Hello(_) | Record::Event(_) | Record::Gap(_) | Record::Outcome(_) => {}
             }
         }
         note(rows);
@@ -70,7 +70,7 @@ async fn disk_full_becomes_a_gap() -> anyhow::Result<()> {
         .into_iter()
         .filter_map(|event| match event {
             EventRecord::Gap(gap) => Some(gap),
-            EventRecord::Event(_) | EventRecord::Hello(_) => None,
+            _ => None,
         })
         .collect();
     let missing: u64 = gaps.iter().map(|gap| gap.count).sum();

@@ -41,7 +41,7 @@ async fn duplicate_and_overlap_are_one_record() -> anyhow::Result<()> {
     meter.send(&id, frame(STREAM, 6, &records(6..=10))).await?;
     meter.ack_through(STREAM, 10).await?;
 
-    let numbers: Vec<_> = books::events(&stage).await?.iter().map(|event| event.place().2).collect();
+    let numbers: Vec<_> = books::events(&stage).await?.iter().filter_map(|event| event.place()).map(|(_, _, seq)| seq).collect();
     assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
     Ok(())
 }

@@ -40,7 +40,7 @@ async fn reading_reaches_kafka() -> anyhow::Result<()> {
     let line = PzemLine::start([(ADDRESS, source)])?;
     let meter: MeterId = "pzem".parse()?;
     let books = Books::default();
-    let device = Device::Pzem004t { bus: "main".to_owned(), address: ADDRESS, poll_ms: 500 };
+    let device = Device::Pzem004t { bus: "main".to_owned(), address: ADDRESS, poll_ms: 500, calibration_file: None };
     let config = home::on_line(&mut stage, &meter, ("main", line.path()), device)?;
     let agent = edge_agent::start(config, Options::default().accepted(books.observer())).await?;
 

@@ -194,7 +194,7 @@ pub fn id_of(record: &Record) -> Option<i64> {
     match record {
         Record::Reading(reading) => Some(reading.import.raw.centiwatthours()),
         Record::Event(event) => Some(event.value),
-        Record::Hello(_) | Record::Gap(_) => None,
+        Record::Hello(_) | Record::Gap(_) | Record::Outcome(_) => None,
     }
 }
 

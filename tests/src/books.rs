@@ -69,8 +69,9 @@ pub async fn held(stage: &Stage) -> anyhow::Result<Held> {
         held.add(number, identity);
     }
     for event in events(stage).await? {
-        let (number, identity) = record::event(&event);
-        held.add(number, identity);
+        if let Some((number, identity)) = record::event(&event) {
+            held.add(number, identity);
+        }
     }
     Ok(held)
 }

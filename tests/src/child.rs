@@ -91,6 +91,11 @@ impl Child {
             .with_context(|| format!("the {} did not say within {PATIENCE:?}: {what}", self.name))?
     }
 
+    /// Where a processor answers by HTTP, which is the first thing that it says.
+    pub async fn http(&mut self) -> anyhow::Result<std::net::SocketAddr> {
+        self.line("http", |line| line.strip_prefix("http ")?.parse().ok()).await
+    }
+
     /// Waits until a processor owns these partitions, and no others.
     pub async fn owns(&mut self, partitions: &[i32]) -> anyhow::Result<()> {
         let wanted = format!("owns {partitions:?}");

@@ -24,7 +24,7 @@ pub fn on_line(stage: &mut Stage, meter: &MeterId, (bus, line): (&str, &Path), d
     config.report.heartbeat_ms = 1_000;
     config.shutdown.grace_ms = 10_000;
     config.bus.insert(bus.to_owned(), Bus::at(line));
-    config.meter.push(Meter { id: meter.clone(), certificate_file: identity.certificate, key_file: identity.key, device });
+    config.meter.push(Meter::new(meter.clone(), identity.certificate, identity.key, device));
     Ok(config)
 }
 
@@ -46,6 +46,11 @@ impl Home {
     ) -> anyhow::Result<Self> {
         let mut config = config(stage, name, meters)?;
         adjust(&mut config);
+        Self::resume(config, books).await
+    }
+
+    /// Starts an agent with a configuration of an earlier one, on its journal.
+    pub async fn resume(config: Config, books: &Books) -> anyhow::Result<Self> {
         let mut options = Options::default().accepted(books.observer());
         let (alarm, _) = watch::channel(false);
         let mut samplers = Vec::new();
@@ -115,7 +120,7 @@ pub fn config(stage: &mut Stage, name: &str, meters: u16) -> anyhow::Result<Conf
 
 /// A meter whose samples somebody supplies.
 pub fn supplied(id: MeterId, certificate_file: PathBuf, key_file: PathBuf) -> Meter {
-    Meter { id, certificate_file, key_file, device: Device::Supplied { name: Text::try_from("simulated").unwrap_or_default() } }
+    Meter::new(id, certificate_file, key_file, Device::Supplied { name: Text::try_from("simulated").unwrap_or_default() })
 }
 
 /// The stage's broker, for an agent that comes back soon.

@@ -6,6 +6,8 @@ pub mod child;
 pub mod gates;
 pub mod home;
 pub mod meter;
+pub mod office;
+pub mod rows;
 pub mod stage;
 
 pub use books::Books;
@@ -13,6 +15,8 @@ pub use child::{Child, Halt};
 pub use gates::Gates;
 pub use home::Home;
 pub use meter::RawMeter;
+pub use office::Office;
+pub use rows::Rows;
 pub use stage::Stage;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! A broker, certificates, and topics of the test's own on the real Kafka.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,16 @@ pub struct Stage {
     servers: Vec<String>,
     /// Whether processors make intervals: a second group, which most tests do without.
     pub intervals: bool,
-    /// Whether they watch feeders: a third one.
+    /// Whether they watch power quality: another one.
+    pub quality: bool,
+    /// Whether they watch feeders: a fourth one.
     pub analytics: bool,
+    /// Further sections of their configuration.
+    pub sinks: String,
+    /// Whether they take commands to meters: a fourth one.
+    pub commands: bool,
+    /// Further keys of their configuration, by section: of `intervals`, `quality` and `analytics`.
+    pub keys: BTreeMap<&'static str, String>,
     dir: TempDir,
 }
 
@@ -85,7 +94,11 @@ impl Stage {
             mqtt: (Ipv4Addr::LOCALHOST, 0).into(),
             servers: Vec::new(),
             intervals: false,
+            quality: false,
             analytics: false,
+            sinks: String::new(),
+            commands: false,
+            keys: BTreeMap::new(),
             dir: tempfile::Builder::new().prefix("ferraris-promise-").tempdir()?,
         })
     }
@@ -161,13 +174,17 @@ impl Stage {
     pub fn processor_config(&mut self, name: &str) -> anyhow::Result<PathBuf> {
         let Identity { ca, certificate, key } = self.client(name, Role::Service)?;
         let path = self.dir().join(format!("{name}.toml"));
+        let keys = |section| self.keys.get(section).map_or("", String::as_str);
         let text = format!(
             "[mqtt]\nservers = {:?}\nclient_id = '{name}'\nca_file = '{}'\ncertificate_file = '{}'\nkey_file = '{}'\n\
              reconnect_max_ms = 1000\n\
              [kafka]\nbootstrap_servers = '{}'\ntopic_prefix = '{}'\nsession_timeout_ms = 6000\n\
-             [intervals]\nenabled = {}\n\
-             [analytics]\nenabled = {}\n\
-             [http]\nlisten = '127.0.0.1:0'\n",
+             [intervals]\nenabled = {}\n{}\n\
+             [quality]\nenabled = {}\n{}\n\
+             [analytics]\nenabled = {}\n{}\n\
+             [commands]\nenabled = {}\n\
+             [http]\nlisten = '127.0.0.1:0'\n\
+             {}",
             self.servers,
             ca.display(),
             certificate.display(),
@@ -175,7 +192,13 @@ impl Stage {
             self.bootstrap,
             self.prefix,
             self.intervals,
+            keys("intervals"),
+            self.quality,
+            keys("quality"),
             self.analytics,
+            keys("analytics"),
+            self.commands,
+            self.sinks,
         );
         std::fs::write(&path, text)?;
         Ok(path)

@@ -72,12 +72,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     tasks.spawn(dispatch::run(gate.clone(), command, Way::Command));
     tasks.spawn(revocation::watch(gate.clone(), seen, stop.clone()));
     tasks.spawn(admin::run(admin, metrics, health.clone(), stop.clone()));
-    tasks.spawn(listener::run(gate.clone(), mqtts, Door::Mqtt));
-    let websocket = websocket.map(|(listener, asked)| {
-        let address = local(&listener, asked);
-        tasks.spawn(listener::run(gate.clone(), listener, Door::WebSocket(config.listen.websocket_origins.into())));
-        address
-    });
+    listener::run(&gate, mqtts, Door::Mqtt).map_err(|source| StartError::Bind { address: addresses.0, key: "listen.mqtts", source })?;
+    let websocket = match websocket {
+        Some((listener, asked)) => {
+            let address = local(&listener, asked);
+            let door = Door::WebSocket(config.listen.websocket_origins.into());
+            listener::run(&gate, listener, door).map_err(|source| StartError::Bind { address, key: "listen.websocket", source })?;
+            Some(address)
+        }
+        None => None,
+    };
     let drain = millis(config.shutdown.drain_ms);
     let running = Running { gate: gate.clone(), mqtts: addresses.0, websocket, admin: addresses.1, health, drain };
     let first = first_echo(&gate, millis(config.vitals.canary_deadline_ms)).await.map_err(|error| itself(addresses.0, error))?;

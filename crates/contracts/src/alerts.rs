@@ -55,7 +55,7 @@ pub struct AlertRecord {
     /// The alert's id: 32 hexadecimal digits.
     #[schemars(with = "String")]
     pub alert: AlertId,
-    /// The test that found it: `feeder_balance`, `voltage_drop`. New rules may come.
+    /// The test that found it: `feeder_balance`, `voltage_drop`, `pair`, `edge_evidence`, `supply_lost`. New rules may come.
     pub rule: String,
     /// How much it matters: `info`, `warning`, `critical`.
     pub severity: AlertSeverity,
@@ -96,8 +96,13 @@ pub struct AlertRecord {
     pub threshold: f64,
     /// Unit of statistic and threshold.
     pub unit: String,
-    /// How many false alarms this test raises on an honest feeder in a year, at most, with 95 % confidence, as measured on simulated feeders.
-    pub false_alarms_per_feeder_year_max: f64,
+    /// How many false alarms this test raises on an honest feeder in a year, at most, with 95 % confidence, as measured on simulated feeders;
+    /// absent where that can't be said.
+    pub false_alarms_per_feeder_year_max: Option<f64>,
+    /// With `supply_lost`, where: `feeder` (the line's meter has no supply either), `line` (the line's meter has supply), `service_line` (of one
+    /// house, or its meter's connection; the line's meter has supply), `line_meter`, `meter` (it can't be said). New ones may come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// The current that is missing, in A, where the test tells one.
     pub missing_current_a: Option<f64>,
     /// What it rests on: the test's values before it knew.

@@ -11,6 +11,7 @@ pub fn asyncapi() -> Value {
     messages.insert("frame".to_owned(), binary("application/vnd.ferraris.frame", "One frame: up to 64 numbered records of one stream."));
     messages
         .insert("ack".to_owned(), binary("application/vnd.ferraris.ack", "One acknowledgement: how far a stream is committed in Kafka."));
+    messages.insert("command".to_owned(), binary("application/vnd.ferraris.command", "One signed command for one meter."));
     messages.insert(
         "ack-batch".to_owned(),
         binary("application/vnd.ferraris.ack-batch", "Acknowledgements to meters of one shard, for the broker to hand out."),
@@ -65,7 +66,7 @@ struct MqttTopic {
     description: &'static str,
 }
 
-const MQTT: [MqttTopic; 6] = [
+const MQTT: [MqttTopic; 7] = [
     MqttTopic {
         name: "up",
         address: "f1/{shard}/{meter}/up",
@@ -81,6 +82,14 @@ const MQTT: [MqttTopic; 6] = [
         action: "send",
         retained: false,
         description: "To a meter, after the commit in Kafka. Cumulative; may be lost, late or repeated.",
+    },
+    MqttTopic {
+        name: "cmd",
+        address: "f1/{shard}/{meter}/cmd",
+        message: "command",
+        action: "send",
+        retained: false,
+        description: "To a meter, from meter.commands.v1, until its outcome is in meter.events.v1 or it has expired; may be repeated.",
     },
     MqttTopic {
         name: "acks",

@@ -5,8 +5,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::{
-    AlertActionRecord, AlertRecord, DeadLetter, EventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord, IntervalRecord,
-    LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue,
+    AlertActionRecord, AlertRecord, CommandRecord, DeadLetter, EventRecord, FeederEventRecord, FeederIntervalRecord, FeederRecord,
+    FeederStateRecord, IntervalRecord, LatestRecord, LedgerRecord, LiveValue, MeterStateRecord, ReadingRecord, StateValue,
 };
 
 /// One contract.
@@ -31,16 +31,19 @@ impl Contract {
 }
 
 /// Every contract.
-pub fn all() -> [Contract; 13] {
+pub fn all() -> [Contract; 16] {
     [
         Contract::of::<ReadingRecord>("meter.readings.v1"),
         Contract::of::<EventRecord>("meter.events.v1"),
         Contract::of::<IntervalRecord>("meter.intervals.v1"),
         Contract::of::<FeederIntervalRecord>("feeder.intervals.v1"),
+        Contract::of::<FeederEventRecord>("feeder.events.v1"),
         Contract::of::<FeederStateRecord>("feeder.state.v1"),
+        Contract::of::<MeterStateRecord>("meter.state.v1"),
         Contract::of::<AlertRecord>("alerts.v1"),
         Contract::of::<AlertActionRecord>("alerts.actions.v1"),
         Contract::of::<FeederRecord>("grid.topology.v1"),
+        Contract::of::<CommandRecord>("meter.commands.v1"),
         Contract::of::<LatestRecord>("meter.latest.v1"),
         Contract::of::<LedgerRecord>("meter.ledger.v1"),
         Contract::of::<DeadLetter>("dead-letter.v1"),

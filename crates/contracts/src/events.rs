@@ -1,10 +1,16 @@
-//! `meter.events.v1`: events, gaps and hellos.
+//! `meter.events.v1`: events, gaps, hellos and outcomes of commands of meters, and what the head-end derives of their readings.
 
-use measure::{Channel, ClockQuality, Event, EventKind, Gap, GapReason, Hello, MeterId, Record, Seq, StreamId, Text, UnixMillis};
+use measure::{
+    ActionKind, Channel, ClockQuality, Event, EventKind, Gap, GapReason, Hello, MeterId, Outcome, Record, Seq, StreamId, Text, UnixMillis,
+    Verdict,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a meter has to say besides readings; `record` says which of the three it is. The key of the Kafka record is the meter.
+use crate::quality::{QualityRecord, VoltageWeekRecord};
+
+/// What a meter has to say besides readings, and what the head-end derives of these; `record` says which it is. The key of the Kafka record is
+/// the meter. New values of `record` may come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "record", rename_all = "snake_case", rename = "Event")]
 pub enum EventRecord {
@@ -14,6 +20,12 @@ pub enum EventRecord {
     Gap(GapRecord),
     /// A stream begins: who speaks.
     Hello(HelloRecord),
+    /// What became of a command.
+    Outcome(OutcomeRecord),
+    /// A quantity was beyond a limit, or the meter was silent.
+    PowerQuality(QualityRecord),
+    /// A week of the voltage.
+    VoltageWeek(VoltageWeekRecord),
 }
 
 /// Something happened at the meter.
@@ -105,6 +117,40 @@ pub struct HelloRecord {
     pub seq: Seq,
 }
 
+/// What became of a command: one of these for each command that its meter could believe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OutcomeRecord {
+    /// The meter: `[A-Za-z0-9][A-Za-z0-9_-]{0,31}`.
+    #[schemars(with = "String")]
+    pub meter: MeterId,
+    /// Channel that the command names, from 0; 0 where it names none.
+    pub channel: Channel,
+    /// When it was carried out or refused: milliseconds since 1970-01-01 UTC.
+    #[schemars(with = "i64")]
+    pub time_ms: UnixMillis,
+    /// How far `time_ms` can be trusted.
+    #[schemars(with = "crate::contract::Clock")]
+    pub clock: ClockQuality,
+    /// The command's number, as in `meter.commands.v1`.
+    pub number: u64,
+    /// What it asked for: `read`, `top_up`, `relay`, `limit`, `report_interval`, `calibration`. New actions may come.
+    #[schemars(with = "String")]
+    pub action: ActionKind,
+    /// `done`, or why not: `expired`, `reordered`, `not_equipped`, `out_of_range`, `no_data`, `interlocked`. New ones may come.
+    #[schemars(with = "String")]
+    pub verdict: Verdict,
+    /// After a top-up the channel's credit, in 0.001 Wh or thousandths of the currency, as the channel counts; else 0.
+    pub value: i64,
+    /// When the head-end received it: milliseconds since 1970-01-01 UTC.
+    #[schemars(with = "i64")]
+    pub received_ms: UnixMillis,
+    /// The run of numbered records that it belongs to: 16 hexadecimal digits.
+    #[schemars(with = "String")]
+    pub stream: StreamId,
+    /// Its number in the stream.
+    pub seq: Seq,
+}
+
 impl EventRecord {
     /// The record, received at `received` as number `seq` of `stream`; `None` for a reading, which belongs elsewhere.
     pub fn new(meter: &MeterId, stream: StreamId, seq: Seq, received: UnixMillis, record: &Record) -> Option<Self> {
@@ -144,15 +190,30 @@ impl EventRecord {
                 stream,
                 seq,
             }),
+            Record::Outcome(Outcome { time, clock, channel, number, action, verdict, value }) => Self::Outcome(OutcomeRecord {
+                meter,
+                channel: *channel,
+                time_ms: *time,
+                clock: *clock,
+                number: *number,
+                action: *action,
+                verdict: *verdict,
+                value: *value,
+                received_ms: received,
+                stream,
+                seq,
+            }),
         })
     }
 
-    /// Where it belongs: meter, stream and number.
-    pub const fn place(&self) -> (&MeterId, StreamId, Seq) {
+    /// Where it belongs: meter, stream and number; none of what the meter did not say itself.
+    pub const fn place(&self) -> Option<(&MeterId, StreamId, Seq)> {
         match self {
-            Self::Event(it) => (&it.meter, it.stream, it.seq),
-            Self::Gap(it) => (&it.meter, it.stream, it.seq),
-            Self::Hello(it) => (&it.meter, it.stream, it.seq),
+            Self::Event(it) => Some((&it.meter, it.stream, it.seq)),
+            Self::Gap(it) => Some((&it.meter, it.stream, it.seq)),
+            Self::Hello(it) => Some((&it.meter, it.stream, it.seq)),
+            Self::Outcome(it) => Some((&it.meter, it.stream, it.seq)),
+            Self::PowerQuality(_) | Self::VoltageWeek(_) => None,
         }
     }
 }

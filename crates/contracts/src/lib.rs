@@ -7,6 +7,8 @@
 //! All values are JSON objects, flat, in snake case, with units in the names. Numbers are what the meter journalled, to the last digit.
 
 pub mod alerts;
+pub mod avro;
+pub mod commands;
 pub mod dead_letter;
 pub mod events;
 pub mod feeders;
@@ -14,6 +16,7 @@ pub mod intervals;
 pub mod latest;
 pub mod ledger;
 pub mod live;
+pub mod quality;
 pub mod readings;
 pub mod state;
 pub mod topics;
@@ -25,14 +28,16 @@ mod fast_json;
 
 pub use alerts::{AlertActionRecord, AlertId, AlertRecord};
 pub use asyncapi::asyncapi;
+pub use commands::CommandRecord;
 pub use contract::{Contract, all};
 pub use dead_letter::DeadLetter;
 pub use events::EventRecord;
-pub use feeders::{FeederIntervalRecord, FeederStateRecord};
+pub use feeders::{FeederEventRecord, FeederIntervalRecord, FeederStateRecord, MeterStateRecord};
 pub use intervals::IntervalRecord;
 pub use latest::LatestRecord;
 pub use ledger::{LedgerKey, LedgerRecord};
 pub use live::LiveValue;
+pub use quality::{QualityRecord, VoltageWeekRecord};
 pub use readings::ReadingRecord;
 pub use state::StateValue;
 pub use topology::{FeederRecord, HouseRecord};

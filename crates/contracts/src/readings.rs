@@ -98,6 +98,19 @@ pub struct ReadingRecord {
     pub raw_power_factor: PowerFactor,
 }
 
+/// Where a reading belongs: what a [`ReadingRecord`] says of it besides the reading.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The meter.
+    pub meter: &'a MeterId,
+    /// The run of numbered records.
+    pub stream: StreamId,
+    /// The number in it.
+    pub seq: Seq,
+    /// When the head-end received it.
+    pub received: UnixMillis,
+}
+
 impl ReadingRecord {
     /// The record of `reading`, received at `received` as number `seq` of `stream`.
     pub fn new(meter: &MeterId, stream: StreamId, seq: Seq, received: UnixMillis, reading: &Reading) -> Self {
@@ -135,7 +148,13 @@ impl ReadingRecord {
 
     /// Appends its JSON to `out`: the bytes that `serde_json` writes, several times faster.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        crate::fast_json::write(self, out);
+        let place = Place { meter: &self.meter, stream: self.stream, seq: self.seq, received: self.received_ms };
+        Self::write_json_of(place, &self.reading(), out);
+    }
+
+    /// Appends the JSON of the record of `reading` at `place` to `out`, without making the record.
+    pub fn write_json_of(place: Place<'_>, reading: &Reading, out: &mut Vec<u8>) {
+        crate::fast_json::write(place, reading, out);
     }
 
     /// The reading as the meter made it.

@@ -64,7 +64,7 @@ pub const EVENTS: KafkaTopic = KafkaTopic {
     internal: false,
     taken: false,
     settings: &[],
-    description: "What meters have to say besides readings: events, gaps, and the hello of each stream.",
+    description: "What meters have to say besides readings, outcomes of commands included, and power quality and silence derived of these.",
 };
 
 /// What each channel registered in each interval.
@@ -88,6 +88,34 @@ pub const FEEDER_INTERVALS: KafkaTopic = KafkaTopic {
     // Longer than any outage of the analytics; they keep what they need of it.
     settings: &[("retention.ms", "2592000000")],
     description: "Quarter hours of all meters of a feeder: meter.intervals.v1 keyed by feeder.",
+};
+
+/// What happens at the meters on a feeder, in one place.
+pub const FEEDER_EVENTS: KafkaTopic = KafkaTopic {
+    name: "feeder.events.v1",
+    key: "feeder",
+    cleanup: Cleanup::Delete,
+    internal: true,
+    taken: false,
+    // Evidence counts for a week; longer than any outage of the analytics.
+    settings: &[("retention.ms", "2592000000")],
+    description: "Silence, interruptions and signs of tampering at all meters of a feeder.",
+};
+
+/// What power quality is derived from besides new readings.
+pub const METER_STATE: KafkaTopic = KafkaTopic {
+    name: "meter.state.v1",
+    key: "meter",
+    cleanup: Cleanup::Compact,
+    internal: true,
+    taken: false,
+    settings: &[
+        ("segment.bytes", "16777216"),
+        ("segment.ms", "600000"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+        ("max.compaction.lag.ms", "600000"),
+    ],
+    description: "What is known of each meter's power quality, up to an offset: what a successor goes on from.",
 };
 
 /// Bytes of the longest record of [`FEEDER_STATE`]: a feeder of 256 houses.
@@ -143,6 +171,18 @@ pub const TOPOLOGY: KafkaTopic = KafkaTopic {
     description: "Feeders with their poles, line-side meters and houses.",
 };
 
+/// Signed commands on their way to meters.
+pub const COMMANDS: KafkaTopic = KafkaTopic {
+    name: "meter.commands.v1",
+    key: "meter",
+    cleanup: Cleanup::Delete,
+    internal: false,
+    taken: true,
+    // Longer than the longest life of a command (31 days).
+    settings: &[("retention.ms", "3024000000")],
+    description: "Signed commands on their way to meters; what became of each is in meter.events.v1.",
+};
+
 /// The last reading of each meter.
 pub const LATEST: KafkaTopic = KafkaTopic {
     name: "meter.latest.v1",
@@ -183,6 +223,28 @@ pub const DEAD_LETTERS: KafkaTopic = KafkaTopic {
     description: "Payloads that could not be read, byte for byte; the reason is in the headers.",
 };
 
-/// All topics.
-pub const ALL: [KafkaTopic; 11] =
-    [READINGS, EVENTS, INTERVALS, FEEDER_INTERVALS, FEEDER_STATE, ALERTS, ALERT_ACTIONS, TOPOLOGY, LATEST, LEDGER, DEAD_LETTERS];
+/// [`READINGS`] in Avro, where that is switched on.
+pub const READINGS_AVRO: KafkaTopic =
+    KafkaTopic { name: "meter.readings.v1.avro", description: "meter.readings.v1 in Avro, in Confluent's wire format.", ..READINGS };
+
+/// [`INTERVALS`] in Avro, where that is switched on.
+pub const INTERVALS_AVRO: KafkaTopic =
+    KafkaTopic { name: "meter.intervals.v1.avro", description: "meter.intervals.v1 in Avro, in Confluent's wire format.", ..INTERVALS };
+
+/// All topics, but for those in Avro.
+pub const ALL: [KafkaTopic; 14] = [
+    READINGS,
+    EVENTS,
+    INTERVALS,
+    FEEDER_INTERVALS,
+    FEEDER_EVENTS,
+    FEEDER_STATE,
+    METER_STATE,
+    ALERTS,
+    ALERT_ACTIONS,
+    TOPOLOGY,
+    COMMANDS,
+    LATEST,
+    LEDGER,
+    DEAD_LETTERS,
+];

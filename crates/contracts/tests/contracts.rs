@@ -3,18 +3,25 @@
 mod common;
 
 use common::{
-    alert_actions, alerts, dead_letters, events, examples, feeder, feeder_interval, feeder_state, intervals, matches_file, path, read,
-    reading, reading_record,
+    alert_actions, alerts, command, dead_letters, events, examples, feeder, feeder_event, feeder_interval, feeder_state, intervals,
+    matches_file, meter_state, path, read, reading, reading_record,
 };
 use contracts::{
-    AlertActionRecord, AlertId, AlertRecord, EventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord, IntervalRecord, LedgerKey,
-    LedgerRecord, ReadingRecord, all, asyncapi, topics,
+    AlertActionRecord, AlertId, AlertRecord, EventRecord, FeederEventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord,
+    IntervalRecord, LedgerKey, LedgerRecord, MeterStateRecord, ReadingRecord, all, asyncapi, topics,
 };
 
 #[test]
 fn schemas_are_checked_in() {
     for contract in all() {
         matches_file(&format!("schemas/{}.json", contract.name), &contract.schema);
+    }
+}
+
+#[test]
+fn avro_schemas_are_checked_in() {
+    for contract in all().iter().filter(|it| ["meter.readings.v1", "meter.intervals.v1"].contains(&it.name)) {
+        matches_file(&format!("avro/{}.avsc", contract.name), &contracts::avro::avro_schema(contract).unwrap());
     }
 }
 
@@ -63,12 +70,18 @@ fn golden_files_lead_back_to_the_values() {
     assert_eq!(golden, [feeder_interval()]);
     let golden: Vec<FeederStateRecord> = serde_json::from_value(read(&path("golden/feeder.state.v1.json"))).unwrap();
     assert_eq!(golden, [feeder_state()]);
+    let golden: Vec<FeederEventRecord> = serde_json::from_value(read(&path("golden/feeder.events.v1.json"))).unwrap();
+    assert_eq!(golden, [feeder_event()]);
+    let golden: Vec<MeterStateRecord> = serde_json::from_value(read(&path("golden/meter.state.v1.json"))).unwrap();
+    assert_eq!(golden, [meter_state()]);
     let golden: Vec<AlertRecord> = serde_json::from_value(read(&path("golden/alerts.v1.json"))).unwrap();
     assert_eq!(golden, alerts());
     let golden: Vec<AlertActionRecord> = serde_json::from_value(read(&path("golden/alerts.actions.v1.json"))).unwrap();
     assert_eq!(golden, alert_actions());
     let golden: Vec<FeederRecord> = serde_json::from_value(read(&path("golden/grid.topology.v1.json"))).unwrap();
     assert_eq!(golden, [feeder()]);
+    let golden: Vec<contracts::CommandRecord> = serde_json::from_value(read(&path("golden/meter.commands.v1.json"))).unwrap();
+    assert_eq!(golden, [command()]);
     let golden: Vec<contracts::DeadLetter> = serde_json::from_value(read(&path("golden/dead-letter.v1.json"))).unwrap();
     assert_eq!(golden, dead_letters());
     let golden: Vec<LedgerRecord> = serde_json::from_value(read(&path("golden/meter.ledger.v1.json"))).unwrap();

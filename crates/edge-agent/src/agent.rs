@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use edge_core::clock::Now;
 use edge_core::edge::Edge;
 use measure::{EventKind, GapReason};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::input::Input;
 use crate::journal_sqlite::{Accepted, Salvaged, Store, StoreError};
 use crate::metrics::Metrics;
+use crate::relays::State;
 
 /// Inputs handled in one transaction at most.
 const INPUTS_PER_TURN: usize = 256;
@@ -72,12 +73,15 @@ pub struct Drained {
     pub rows_left: u64,
 }
 
+/// A brain's configuration and the ways to its link and its relays.
+pub type Beginning = (edge_core::edge::Config, mpsc::Sender<Vec<u8>>, watch::Sender<Vec<State>>);
+
 /// What an owner is made of.
 pub struct Parts {
     /// The journals.
     pub store: Store,
-    /// A brain's configuration and the way to its link, in the journals' order.
-    pub brains: Vec<(edge_core::edge::Config, mpsc::Sender<Vec<u8>>)>,
+    /// In the journals' order.
+    pub brains: Vec<Beginning>,
     /// Everybody's inputs.
     pub inputs: mpsc::Receiver<Input>,
     /// Time.
@@ -104,12 +108,12 @@ impl Owner {
         let now = clock.now();
         store.begin()?;
         let mut started = Vec::new();
-        for (index, (config, frames)) in brains.into_iter().enumerate() {
+        for (index, (config, frames, relays)) in brains.into_iter().enumerate() {
             let Some(mut journal) = store.meter(index) else { continue };
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|_| StartFailed::Randomness)?;
             let edge = Edge::start(config, seed, now, &mut journal)?;
-            started.push(Brain::new(edge, frames, now));
+            started.push(Brain::new(edge, frames, relays, now));
         }
         let mut owner =
             Self { store, brains: started, inputs, clock, metrics, observer, broken: None, failing: false, stop, abandon, grace };
@@ -194,6 +198,7 @@ impl Owner {
         self.metrics.journal.commits.inc();
         for brain in self.brains.iter_mut().filter(|brain| brain.touched) {
             brain.edge.handle_committed();
+            brain.move_relays();
             brain.touched = false;
         }
         for (index, bytes) in frames {

@@ -4,16 +4,18 @@ use edge_core::clock::Now;
 use edge_core::counters::Counters;
 use edge_core::edge::Edge;
 use edge_core::journal::Journal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::input::What;
 use crate::link::LinkEvent;
+use crate::relays::State;
 
 /// See the module.
 pub(crate) struct Brain {
     pub edge: Edge,
     pub frames: mpsc::Sender<Vec<u8>>,
+    relays: watch::Sender<Vec<State>>,
     pub connected: bool,
     /// Took part in the open transaction, or in one that failed.
     pub touched: bool,
@@ -23,8 +25,8 @@ pub(crate) struct Brain {
 
 impl Brain {
     /// Started in the open transaction.
-    pub fn new(edge: Edge, frames: mpsc::Sender<Vec<u8>>, now: Now) -> Self {
-        Self { edge, frames, connected: false, touched: true, counted: Counters::default(), latest_ms: now.monotonic_ms }
+    pub fn new(edge: Edge, frames: mpsc::Sender<Vec<u8>>, relays: watch::Sender<Vec<State>>, now: Now) -> Self {
+        Self { edge, frames, relays, connected: false, touched: true, counted: Counters::default(), latest_ms: now.monotonic_ms }
     }
 
     /// The brain's time never goes back, though samples may arrive in another order than they were taken.
@@ -32,6 +34,16 @@ impl Brain {
         self.touched = true;
         self.latest_ms = self.latest_ms.max(now.monotonic_ms);
         Now { monotonic_ms: self.latest_ms, ..now }
+    }
+
+    /// After a commit: relays follow what it holds.
+    pub fn move_relays(&self) {
+        let wanted: Vec<State> = self.edge.relays().map(|(channel, closed, light)| State { channel, closed, light }).collect();
+        self.relays.send_if_modified(|told| {
+            let changed = *told != wanted;
+            *told = wanted;
+            changed
+        });
     }
 
     /// Something happened to the meter.
@@ -48,9 +60,17 @@ impl Brain {
                 let then = self.not_before(clock.at(at));
                 self.edge.handle_registers(then, journal, channel, &registers)
             }
+            What::Condition(measured) => {
+                let now = self.not_before(now);
+                self.edge.handle_condition(now, journal, &measured)
+            }
             What::Link(LinkEvent::Ack(ack)) => {
                 let now = self.not_before(now);
                 self.edge.handle_ack(now, journal, &ack)
+            }
+            What::Link(LinkEvent::Command(bytes)) => {
+                let now = self.not_before(now);
+                self.edge.handle_command(now, journal, &bytes)
             }
             What::Link(LinkEvent::Connected) => {
                 (self.connected, self.touched) = (true, true);

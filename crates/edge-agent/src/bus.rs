@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use crate::input::{Inbox, What};
 use crate::metrics::BusMetrics;
 use crate::optical::{self, NoRegisters};
-use crate::port::Port;
+use crate::port::{self, Port};
+use crate::push;
 
 /// Of modules on Modbus; a conversation by IEC 62056-21 sets its own speed.
-const BAUD: u32 = 9_600;
+pub(crate) const BAUD: u32 = 9_600;
 
 /// One meter on the bus.
 pub struct Polled {
@@ -40,6 +41,8 @@ pub enum Question {
     Pzem(Address),
     /// By IEC 62056-21.
     Optical(optical::Question),
+    /// It talks unasked.
+    Push(push::Question),
 }
 
 /// What came of a poll.
@@ -63,9 +66,9 @@ struct Device {
 }
 
 impl Bus {
-    /// Opens the port, which must be there: one that never was is a mistake in the configuration.
-    pub fn open(path: &Path, timing: Timing, polled: Vec<Polled>, metrics: BusMetrics) -> io::Result<Self> {
-        let port = Port::open(path, BAUD)?;
+    /// Opens the port, which must be there unless it is `optional`: one that never was is a mistake in the configuration.
+    pub fn open(path: &Path, optional: bool, timing: Timing, polled: Vec<Polled>, metrics: BusMetrics) -> io::Result<Self> {
+        let port = Port::open(path, BAUD, optional)?;
         let now = Instant::now();
         let count = u32::try_from(polled.len()).unwrap_or(u32::MAX);
         let devices = polled.into_iter().zip(0u32..).map(|(polled, index)| {
@@ -97,6 +100,7 @@ impl Bus {
         let result = match &question {
             Question::Pzem(address) => self.ask(*address, Timing { attempts, ..self.timing }).await.map(Measured::Sample),
             Question::Optical(question) => self.converse(question).await.map(Measured::Registers),
+            Question::Push(question) => self.listen(*question).await.map(Measured::Registers),
         };
         let at = Instant::now();
         let Some(device) = self.devices.get_mut(index) else { return };
@@ -156,6 +160,36 @@ impl Bus {
             }
         }
     }
+
+    /// One message of a meter that talks unasked.
+    async fn listen(&mut self, question: push::Question) -> Result<Registers, NoData> {
+        let metrics = &self.metrics;
+        let Some(port) = self.port.get() else {
+            metrics.fault("port_gone");
+            return Err(NoData::Unavailable);
+        };
+        match push::listen(port, question, |cause| metrics.fault(cause.name())).await {
+            Ok(told) => told.and_then(|told| told.registers()).map_err(|cause| {
+                metrics.fault(cause.name());
+                tracing::debug!(port = %self.port.path().display(), %cause, "no registers");
+                unheard(&cause)
+            }),
+            Err(error) => {
+                metrics.fault("port_failed");
+                self.port.failed(&error);
+                Err(NoData::Unavailable)
+            }
+        }
+    }
+}
+
+/// Opens a port for one reading of the module at this address; [`Address::GENERAL`] is whichever is alone there.
+///
+/// # Errors
+/// The port is not there, or failed.
+pub async fn read(path: &Path, address: Address) -> io::Result<Result<Measurement, transaction::NoData>> {
+    let port = port::open(path, BAUD)?;
+    exchange(&port, ReadAll, address, Timing::BAUD_9600, &BusMetrics::default()).await
 }
 
 /// Drives a transaction on the port.
@@ -230,6 +264,14 @@ fn no_registers(cause: &NoRegisters) -> NoData {
         NoRegisters::Session(session::NoData::Refused(_) | session::NoData::NoProgramming | session::NoData::Name(_)) => NoData::Refused,
         NoRegisters::NoEnergy => NoData::Refused,
         NoRegisters::Session(_) | NoRegisters::Data(_) => NoData::Damaged,
+    }
+}
+
+fn unheard(cause: &push::NoRegisters) -> NoData {
+    match cause {
+        push::NoRegisters::Silent => NoData::Timeout,
+        push::NoRegisters::NoEnergy => NoData::Refused,
+        _ => NoData::Damaged,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use edge_core::condition::Measured;
 use edge_core::edge::NoData;
 use edge_core::{Registers, Sample};
 use measure::Channel;
@@ -40,6 +41,8 @@ pub enum What {
         /// What they show.
         registers: Registers,
     },
+    /// The meter's own condition was measured, and is another one.
+    Condition(Measured),
     /// Something about the connection.
     Link(LinkEvent),
 }

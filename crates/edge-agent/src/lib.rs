@@ -12,7 +12,9 @@
 pub mod agent;
 mod brain;
 pub mod bus;
+pub mod calibration;
 pub mod clock;
+mod condition;
 pub mod config;
 mod health;
 pub mod input;
@@ -21,6 +23,10 @@ pub mod link;
 pub mod metrics;
 pub mod optical;
 mod port;
+pub mod probe;
+pub mod push;
+mod registers;
+pub mod relays;
 mod running;
 pub mod tls;
 

@@ -1,4 +1,4 @@
-//! One meter's MQTT connection: frames out, acknowledgements in, again and again.
+//! One meter's MQTT connection: frames out, acknowledgements and commands in, again and again.
 //!
 //! rumqttc carries the packets of one connection and nothing beyond it: its queue of what an earlier connection left is not trusted,
 //! for it drops it when the broker has forgotten the session, so each attempt gets a client of its own. What was on its way when a
@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, QoS, StateError};
-use rumqttc::{SubscribeReasonCode, TlsConfiguration, Transport};
+use rumqttc::{SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::ack::{ACK_LEN_MAX, Ack};
+use wire::command::COMMAND_LEN_MAX;
 use wire::frame::FRAME_LEN_MAX;
 use wire::topic::{TOPIC_LEN_MAX, Topic};
 
@@ -33,7 +34,7 @@ const PACKET_OVERHEAD: usize = 16;
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What a link has to tell its brain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// A new connection, subscribed to acknowledgements.
     Connected,
@@ -41,6 +42,8 @@ pub enum LinkEvent {
     Disconnected,
     /// The head-end acknowledged something.
     Ack(Ack),
+    /// Bytes came on the topic of commands; nobody has looked at them.
+    Command(Vec<u8>),
 }
 
 /// One meter's way to the broker.
@@ -55,6 +58,8 @@ pub struct Link {
     pub frames: mpsc::Receiver<Vec<u8>>,
     /// Where events go; it waits while the brain is busy, and the connection with it.
     pub inbox: Inbox,
+    /// Whether the meter listens to commands.
+    pub obeys: bool,
     /// What is counted.
     pub metrics: LinkMetrics,
 }
@@ -128,7 +133,7 @@ impl Link {
         options.set_clean_session(true);
         options.set_inflight(IN_FLIGHT);
         let around = TOPIC_LEN_MAX.saturating_add(PACKET_OVERHEAD);
-        options.set_max_packet_size(ACK_LEN_MAX.saturating_add(around), FRAME_LEN_MAX.saturating_add(around));
+        options.set_max_packet_size(ACK_LEN_MAX.max(COMMAND_LEN_MAX).saturating_add(around), FRAME_LEN_MAX.saturating_add(around));
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(self.tls.clone())));
         let (client, mut events) = AsyncClient::new(options, QUEUE_FRAMES.saturating_mul(2));
         let mut network = NetworkOptions::new();
@@ -140,22 +145,26 @@ impl Link {
 
     /// Connects and subscribes. Only then can an acknowledgement come back, so nothing is published before.
     async fn open(&self, client: &AsyncClient, events: &mut EventLoop) -> Result<(), End> {
-        let down = Topic::down(&self.meter).to_text();
         loop {
             match events.poll().await.map_err(|error| failed(&error))? {
                 Event::Incoming(Packet::ConnAck(_)) => {
                     // The new client's queue is empty, so it has room.
-                    client
-                        .try_subscribe(down.as_str(), QoS::AtLeastOnce)
-                        .map_err(|error| End::Failed(Ended::Protocol, error.to_string()))?;
+                    client.try_subscribe_many(self.topics()).map_err(|error| End::Failed(Ended::Protocol, error.to_string()))?;
                 }
                 Event::Incoming(Packet::SubAck(answer)) => {
                     let refused = answer.return_codes.iter().any(|code| matches!(code, SubscribeReasonCode::Failure));
-                    return if refused { Err(End::Failed(Ended::Refused, format!("may not subscribe to {down}"))) } else { Ok(()) };
+                    let topics = || self.topics().map(|it| it.path).collect::<Vec<_>>().join(" and ");
+                    return if refused { Err(End::Failed(Ended::Refused, format!("may not subscribe to {}", topics()))) } else { Ok(()) };
                 }
                 _ => {}
             }
         }
+    }
+
+    /// What it listens to.
+    fn topics(&self) -> impl Iterator<Item = SubscribeFilter> {
+        let topics = [Some(Topic::down(&self.meter)), self.obeys.then(|| Topic::command(&self.meter))];
+        topics.into_iter().flatten().map(|topic| SubscribeFilter::new(topic.to_string(), QoS::AtLeastOnce))
     }
 
     /// Until the connection breaks, or `stop`. A `poll` that has begun is always finished: dropping it could cut a packet in two.
@@ -182,6 +191,9 @@ impl Link {
                 }
             };
             match event {
+                Ok(Event::Incoming(Packet::Publish(publish))) if publish.topic.ends_with("/cmd") => {
+                    self.inbox.tell(What::Link(LinkEvent::Command(publish.payload.to_vec()))).await;
+                }
                 Ok(Event::Incoming(Packet::Publish(publish))) => self.handle_down(&publish.payload).await,
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Stopped,
                 Ok(_) => {}

@@ -114,6 +114,10 @@ pub struct Metrics {
     pub bus: BusMetrics,
     /// The journal.
     pub journal: JournalMetrics,
+    /// Relays and lights that could not be moved.
+    pub relays_failed: Counter,
+    /// Files of the meter's condition that could not be read.
+    pub condition_unreadable: Counter,
     samples: Counter,
     rows: Counter,
     streams: Counter,
@@ -123,6 +127,7 @@ pub struct Metrics {
     rows_dropped: Family<Reason, Counter>,
     events_held_back: Counter,
     acks: Family<Reason, Counter>,
+    commands: Family<Reason, Counter>,
     frames: Family<Reason, Counter>,
 }
 
@@ -140,6 +145,8 @@ impl Metrics {
             link: LinkMetrics::default(),
             bus: BusMetrics::default(),
             journal: JournalMetrics::default(),
+            relays_failed: Counter::default(),
+            condition_unreadable: Counter::default(),
             samples: Counter::default(),
             rows: Counter::default(),
             streams: Counter::default(),
@@ -149,6 +156,7 @@ impl Metrics {
             rows_dropped: Family::default(),
             events_held_back: Counter::default(),
             acks: Family::default(),
+            commands: Family::default(),
             frames: Family::default(),
         };
         this.register();
@@ -172,6 +180,9 @@ impl Metrics {
         r.register("frames", "Frames made, by kind", self.frames.clone());
         r.register("resends", "Times that no acknowledgement came in time", self.resends.clone());
         r.register("acks", "Acknowledgements, by outcome", self.acks.clone());
+        r.register("commands", "Commands, by what became of them", self.commands.clone());
+        r.register("relays_failed", "Relays and lights that could not be moved; they are tried again", self.relays_failed.clone());
+        r.register("condition_unreadable", "Files of the meters' condition that could not be read", self.condition_unreadable.clone());
         r.register("acks_unreadable", "Acknowledgements that cannot be read", self.link.bad_acks.clone());
         r.register("frames_published", "Frames handed to a connection", self.link.frames.clone());
         r.register("frames_unpublished", "Frames that a connection had no room for; they are sent again", self.link.frames_dropped.clone());
@@ -238,6 +249,10 @@ impl Metrics {
                 ("ledger_restored", |c| c.ledgers_restored),
             ],
         );
+        for verdict in measure::Verdict::ALL {
+            let more = after.of_commands(*verdict).saturating_sub(before.of_commands(*verdict));
+            self.commands.get_or_create(&Reason { reason: verdict.name() }).inc_by(more);
+        }
         family(&self.frames, &[("new", |c| c.frames_sent), ("repeated", |c| c.frames_repeated)]);
     }
 

@@ -5,8 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use edge_core::Registers;
-use measure::WattHours;
-use meters::decimal::Quantity;
 use meters::iec62056_21::identification::{Baud, Identification};
 use meters::iec62056_21::readout::{DataError, Readout};
 use meters::iec62056_21::session::{self, Options, Parity, ReadCommand, Session, Step, Task, Timing};
@@ -14,6 +12,7 @@ use serial2_tokio::SerialPort;
 use tokio::time::timeout_at;
 
 use crate::port::{open, set_baud};
+use crate::registers::of_readout;
 
 /// Longest readout. A year of periods for four tariffs takes about 6 KiB.
 pub const READOUT_LEN_MAX: usize = 16 * 1024;
@@ -115,13 +114,35 @@ pub async fn converse(port: &mut SerialPort, question: &Question) -> io::Result<
         wake_up: question.wake_up,
         timing: Timing { deadline: question.deadline, ..Timing::STANDARD },
     };
-    type Conversation<'a> = Session<'a, READOUT_LEN_MAX>;
-    set_baud(port, Conversation::first_baud(task).per_second())?;
+    let mut session = Box::new(Conversation::new(task, options, Duration::ZERO));
+    let ended = drive(port, &mut session, Conversation::first_baud(task), |_| false).await?;
+    Ok(ended.map(|()| Told { identification: session.identification().cloned(), text: session.text().to_owned() }))
+}
+
+/// Asks whichever meter is there who it is, and nothing more: it takes the conversation for ended after some seconds.
+///
+/// # Errors
+/// The port itself failed.
+pub async fn sign_on(port: &mut SerialPort) -> io::Result<Result<Identification, session::NoData>> {
+    let mut session = Box::new(Conversation::new(Task::Readout, Options::STANDARD, Duration::ZERO));
+    let ended = drive(port, &mut session, Baud::B300, |session| session.identification().is_some()).await?;
+    Ok(ended.and_then(|()| session.identification().cloned().ok_or(session::NoData::Silent)))
+}
+
+type Conversation<'a> = Session<'a, READOUT_LEN_MAX>;
+
+/// Does what the session says until it has ended, or there is `enough`.
+async fn drive(
+    port: &mut SerialPort,
+    session: &mut Conversation<'_>,
+    first: Baud,
+    enough: impl Fn(&Conversation<'_>) -> bool,
+) -> io::Result<Result<(), session::NoData>> {
+    set_baud(port, first.per_second())?;
     port.discard_input_buffer()?;
     let began = Instant::now();
-    let mut session = Box::new(Conversation::new(task, options, Duration::ZERO));
     let mut bytes = [0; 256];
-    loop {
+    while !enough(session) {
         match session.poll(began.elapsed()) {
             Step::Send(message) => port.write_all(&message).await?,
             Step::SetBaud(baud) => set_baud(port, baud.per_second())?,
@@ -134,12 +155,11 @@ pub async fn converse(port: &mut SerialPort, question: &Question) -> io::Result<
                     Err(_) => {}
                 }
             }
-            Step::Done => {
-                return Ok(Ok(Told { identification: session.identification().cloned(), text: session.text().to_owned() }));
-            }
+            Step::Done => return Ok(Ok(())),
             Step::Failed(cause) => return Ok(Err(cause)),
         }
     }
+    Ok(Ok(()))
 }
 
 impl Told {
@@ -159,32 +179,14 @@ impl Told {
     /// # Errors
     /// There are none.
     pub fn registers(&self, what: &What) -> Result<Registers, NoRegisters> {
-        let readout = self.readout(what)?;
-        let import = energy(&readout, IMPORT).ok_or(NoRegisters::NoEnergy)?;
-        Ok(Registers { import, export: energy(&readout, EXPORT).unwrap_or_default() })
+        of_readout(&self.readout(what)?).ok_or(NoRegisters::NoEnergy)
     }
-}
-
-/// OBIS quantities.
-const IMPORT: u8 = 1;
-const EXPORT: u8 = 2;
-/// OBIS processing of a register.
-const REGISTER: u8 = 8;
-/// Tariffs that are added up where a meter has no total.
-const TARIFFS: std::ops::RangeInclusive<u8> = 1..=4;
-
-/// The total of a quantity: the register of all tariffs, or the sum of theirs.
-fn energy(readout: &Readout<'_>, quantity: u8) -> Option<WattHours> {
-    let register = |tariff| match readout.find(quantity, REGISTER, tariff)?.value().quantity()? {
-        Quantity::Energy(energy) => Some(energy.centiwatthours()),
-        _ => None,
-    };
-    let sum = || TARIFFS.filter_map(register).reduce(i64::saturating_add);
-    register(0).or_else(sum).map(WattHours::from_centiwatthours)
 }
 
 #[cfg(test)]
 mod tests {
+    use measure::WattHours;
+
     use super::*;
 
     fn registers(text: &str) -> Result<Registers, NoRegisters> {

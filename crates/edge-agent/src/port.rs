@@ -23,9 +23,17 @@ enum State {
 }
 
 impl Port {
-    /// Opens the port, which must be there: one that never was is a mistake in the configuration.
-    pub fn open(path: &Path, baud: u32) -> io::Result<Self> {
-        Ok(Self { path: path.into(), baud, state: State::Open(open(path, baud)?) })
+    /// Opens the port. Where it must be there, one that never was is a mistake in the configuration.
+    pub fn open(path: &Path, baud: u32, optional: bool) -> io::Result<Self> {
+        let state = match open(path, baud) {
+            Ok(port) => State::Open(port),
+            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => {
+                tracing::warn!(port = %path.display(), "serial port is not there yet; trying again");
+                State::Gone { again: Instant::now(), wait: REOPEN_FIRST }
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path: path.into(), baud, state })
     }
 
     /// Where it is.

@@ -13,7 +13,7 @@ use edge_core::outbox;
 use measure::{Channel, MeterId, Text};
 use meters::transaction::Timing;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,8 +26,9 @@ use crate::input::{Inbox, Input, QUEUE_INPUTS, What};
 use crate::journal_sqlite::{Accepted, OpenError, Store};
 use crate::link::{Link, QUEUE_FRAMES};
 use crate::metrics::Metrics;
+use crate::relays::{Relays, State};
 use crate::tls::{self, Files, TlsError};
-use crate::{clock, health};
+use crate::{clock, condition, health};
 
 /// The agent can't start; nothing was changed but the journal, which may have been salvaged.
 #[derive(Debug, thiserror::Error)]
@@ -131,12 +132,18 @@ pub struct Running {
     tasks: TaskTracker,
     health_addr: Option<SocketAddr>,
     metrics: Arc<Metrics>,
+    relays: BTreeMap<MeterId, watch::Receiver<Vec<State>>>,
 }
 
 impl Running {
     /// Where `/healthz` and `/metrics` are.
     pub const fn health_addr(&self) -> Option<SocketAddr> {
         self.health_addr
+    }
+
+    /// What a meter's relays are to be, now and as they change.
+    pub fn relays(&self, meter: &MeterId) -> Option<watch::Receiver<Vec<State>>> {
+        self.relays.get(meter).cloned()
     }
 
     /// What is counted.
@@ -200,7 +207,9 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
     let buses = buses(&config, &sender, &metrics)?;
     let sources = sources(&config, &sender, &mut options)?;
     let (listener, health_addr) = listener(&config).await?;
-    let parts = Prepared { frames, inputs, metrics: metrics.clone(), stop: drain.clone(), abandon: stop.clone() };
+    let (movers, wanted): (Vec<_>, Vec<_>) = config.meter.iter().map(|meter| relays(meter, &metrics)).unzip();
+    let watched = config.meter.iter().zip(&wanted).map(|(meter, wanted)| (meter.id.clone(), wanted.subscribe())).collect();
+    let parts = Prepared { frames, wanted, inputs, metrics: metrics.clone(), stop: drain.clone(), abandon: stop.clone() };
     let owner = owner(&config, options, parts).await?;
 
     // Nothing was started before, so nothing is left behind when a step above fails.
@@ -210,6 +219,13 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
     for (inbox, samples) in sources {
         measuring.spawn(forward(inbox, samples, rest.clone()));
     }
+    if config.condition.enabled() {
+        let inboxes = (0..config.meter.len()).map(|index| Inbox::new(index, sender.clone())).collect();
+        measuring.spawn(condition::watch(config.condition.clone(), inboxes, metrics.condition_unreadable.clone(), rest.clone()));
+    }
+    for mover in movers {
+        tasks.spawn(mover.run(stop.clone()));
+    }
     for link in links {
         tasks.spawn(link.run(stop.child_token()));
     }
@@ -218,12 +234,13 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
     }
     let runtime = tokio::runtime::Handle::current();
     let owner = tokio::task::spawn_blocking(move || runtime.block_on(owner.run()));
-    Ok(Running { rest, drain, stop, owner, sources: measuring, tasks, health_addr, metrics })
+    Ok(Running { rest, drain, stop, owner, sources: measuring, tasks, health_addr, metrics, relays: watched })
 }
 
 /// What the owner shares with the others.
 struct Prepared {
     frames: Vec<mpsc::Sender<Vec<u8>>>,
+    wanted: Vec<watch::Sender<Vec<State>>>,
     inputs: mpsc::Receiver<Input>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -238,8 +255,8 @@ async fn owner(config: &Config, options: Options, prepared: Prepared) -> Result<
     let opened = tokio::task::spawn_blocking(move || {
         let clock = Clock::new(options.wall.unwrap_or_else(|| Box::new(clock::system)));
         let (store, salvaged) = Store::open(&journal.path, &ids, journal.limit_bytes, clock.utc())?;
-        let Prepared { frames, inputs, metrics, stop, abandon } = prepared;
-        let brains = brains.into_iter().zip(frames).collect();
+        let Prepared { frames, wanted, inputs, metrics, stop, abandon } = prepared;
+        let brains = brains.into_iter().zip(frames).zip(wanted).map(|((config, frames), relays)| (config, frames, relays)).collect();
         let parts = Parts { store, brains, inputs, clock, metrics, observer: options.observer, stop, abandon, grace };
         Ok(Owner::start(parts, &salvaged)?)
     });
@@ -262,12 +279,30 @@ fn brain(config: &Config, meter: &Meter) -> Result<edge::Config, ConfigError> {
         live_ms: config.delivery.live_ms,
         ..outbox::Config::default()
     };
-    let channels = vec![estimator::Config::new(estimator::load::SensorNoise::PZEM_004T)];
+    let channels = vec![estimator::Config::new(estimator::load::SensorNoise::PZEM_004T); meter.channels()];
     let usual = edge_core::ChannelConfig::default();
     // One readout that fails is no silence yet.
     let polls_ms = meter.device.every().map_or(0, |every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX).saturating_mul(3));
     let channel = edge_core::ChannelConfig { silent_after_ms: usual.silent_after_ms.max(polls_ms), ..usual };
-    Ok(edge::Config { outbox, report: config.report.to_core()?, channel, channels })
+    let calibrations = vec![meter.device.calibration()?];
+    let commands = config.commands.to_core(&meter.id, meter.device.every())?;
+    let (prepaid, code_secret) = (meter.prepaid()?, meter.code_secret()?);
+    Ok(edge::Config {
+        outbox,
+        report: config.report.to_core()?,
+        channel,
+        channels,
+        calibrations,
+        commands,
+        prepaid,
+        code_secret,
+        condition: config.condition.to_core()?,
+    })
+}
+
+fn relays(meter: &Meter, metrics: &Metrics) -> (Relays, watch::Sender<Vec<State>>) {
+    let (sender, wanted) = watch::channel(Vec::new());
+    (Relays::new(meter.id.clone(), &meter.channel, wanted, metrics.relays_failed.clone()), sender)
 }
 
 type Links = (Vec<Link>, Vec<mpsc::Sender<Vec<u8>>>);
@@ -278,7 +313,11 @@ fn links(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Re
         let tls = tls::client(files, config.broker.server_name.as_deref())?;
         let (sender, frames) = mpsc::channel(QUEUE_FRAMES);
         let inbox = Inbox::new(index, inputs.clone());
-        Ok((Link { meter: meter.id.clone(), broker: config.broker.clone(), tls, frames, inbox, metrics: metrics.link.clone() }, sender))
+        let obeys = config.commands.enabled();
+        Ok((
+            Link { meter: meter.id.clone(), broker: config.broker.clone(), tls, frames, inbox, obeys, metrics: metrics.link.clone() },
+            sender,
+        ))
     });
     Ok(pairs.collect::<Result<Vec<_>, TlsError>>()?.into_iter().unzip())
 }
@@ -296,7 +335,7 @@ fn buses(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Re
         let deadline = reply.saturating_add(Timing::BAUD_9600.settle).saturating_mul(attempts).saturating_add(Duration::from_millis(100));
         let timing = Timing { reply, attempts: settings.attempts, deadline, ..Timing::BAUD_9600 };
         let failed = |source| StartError::Port { bus: name.clone(), port: settings.port.clone(), source };
-        buses.push(Bus::open(&settings.port, timing, polled, metrics.bus.clone()).map_err(failed)?);
+        buses.push(Bus::open(&settings.port, settings.optional, timing, polled, metrics.bus.clone()).map_err(failed)?);
     }
     Ok(buses)
 }

@@ -57,11 +57,8 @@ impl Site {
         config.meter = ids
             .into_iter()
             .zip(identities)
-            .map(|(id, Identity { certificate, key, .. })| Meter {
-                id,
-                certificate_file: certificate,
-                key_file: key,
-                device: Device::Supplied { name: "simulated".parse().expect("short") },
+            .map(|(id, Identity { certificate, key, .. })| {
+                Meter::new(id, certificate, key, Device::Supplied { name: "simulated".parse().expect("short") })
             })
             .collect();
         config

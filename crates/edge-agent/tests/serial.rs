@@ -148,12 +148,8 @@ fn config(credentials: &mut Credentials, folder: &TempDir, lines: &[&PzemLine], 
     }
     for (id, bus, address) in meters {
         let identity = credentials.client(id, Role::Meter).expect("a certificate");
-        config.meter.push(Meter {
-            id: id.parse().expect("an id"),
-            certificate_file: identity.certificate,
-            key_file: identity.key,
-            device: Device::Pzem004t { bus: format!("bus{bus}"), address: *address, poll_ms: 150 },
-        });
+        let device = Device::Pzem004t { bus: format!("bus{bus}"), address: *address, poll_ms: 150, calibration_file: None };
+        config.meter.push(Meter::new(id.parse().expect("an id"), identity.certificate, identity.key, device));
     }
     config.report.spacing_ms = 0;
     config.shutdown.grace_ms = 200;

@@ -9,8 +9,10 @@ use measure::{
 use estimator::monitor::STUCK_FRAMES;
 use estimator::{Estimate, Estimator};
 
+use crate::calibration::Calibration;
 use crate::clock::Stamp;
 use crate::report::{self, Report};
+use crate::settings::Gain;
 
 /// A measurement of one channel as the meter gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,8 +73,10 @@ pub(crate) struct Outcome {
 pub(crate) struct Channel {
     number: Number,
     config: Config,
+    calibration: Option<Calibration>,
     estimator: Estimator<f64>,
     stepped_ms: Option<u64>,
+    gain: Gain,
     report: Report,
     import: Option<WattHours>,
     flags: Flags,
@@ -102,12 +106,20 @@ struct Silence {
 }
 
 impl Channel {
-    pub fn new(number: Number, config: Config, estimator: estimator::Config, report: report::Config) -> Self {
+    pub fn new(
+        number: Number,
+        config: Config,
+        calibration: Option<Calibration>,
+        estimator: estimator::Config,
+        report: report::Config,
+    ) -> Self {
         Self {
             number,
             config,
+            calibration,
             estimator: Estimator::new(estimator),
             stepped_ms: None,
+            gain: Gain::default(),
             report: Report::new(report),
             import: None,
             flags: Flags::empty(),
@@ -117,12 +129,33 @@ impl Channel {
         }
     }
 
+    /// Its number.
+    pub const fn number(&self) -> Number {
+        self.number
+    }
+
+    /// The calibration in force.
+    pub const fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
+    }
+
+    /// A command wants the next reading sent, whatever it is.
+    pub fn request(&mut self) {
+        self.report.request();
+    }
+
+    /// What commands have set.
+    pub fn set(&mut self, heartbeat_ms: Option<u32>, gain: Gain) {
+        self.report.set_heartbeat(heartbeat_ms);
+        self.gain = gain;
+    }
+
     /// A sample came.
     pub fn handle_sample(&mut self, now_ms: u64, stamp: &Stamp, sample: &Sample) -> Outcome {
         let mut outcome = self.heard(now_ms);
         let elapsed_ms = self.stepped_ms.replace(now_ms).map_or(0, |before| now_ms.saturating_sub(before));
         // Exact: milliseconds of a meter's life have far less than 53 bits.
-        let estimate = self.estimator.step(elapsed_ms as f64 / 1_000.0, &for_filter(sample));
+        let estimate = self.estimator.step(elapsed_ms as f64 / 1_000.0, &self.gain.correct(self.for_filter(sample)));
         let Some(estimate) = estimate else { return outcome };
         let Some(reading) = self.reading(stamp, sample, &estimate) else {
             outcome.out_of_range = true;
@@ -220,6 +253,18 @@ impl Channel {
         true
     }
 
+    fn for_filter(&self, sample: &Sample) -> estimator::Sample<f64> {
+        let raw = self.calibration.as_ref().map_or(sample.raw, |calibration| calibration.apply(&sample.raw));
+        estimator::Sample {
+            voltage: raw.voltage.as_f64(),
+            current: raw.current.as_f64(),
+            active_power: raw.active_power.as_f64(),
+            frequency: raw.frequency.as_f64(),
+            power_factor: raw.power_factor.as_f64(),
+            energy_wh: u64::try_from(sample.import.centiwatthours().saturating_div(100)).unwrap_or(0),
+        }
+    }
+
     fn reading(&self, stamp: &Stamp, sample: &Sample, estimate: &Estimate<f64>) -> Option<Reading> {
         let voltage = Volts::from_f64(estimate.voltage)?;
         let current = Amperes::from_f64(estimate.current)?;
@@ -283,16 +328,5 @@ impl Silence {
         }
         self.silent = true;
         Some((EventKind::DeviceSilent, 0))
-    }
-}
-
-fn for_filter(sample: &Sample) -> estimator::Sample<f64> {
-    estimator::Sample {
-        voltage: sample.raw.voltage.as_f64(),
-        current: sample.raw.current.as_f64(),
-        active_power: sample.raw.active_power.as_f64(),
-        frequency: sample.raw.frequency.as_f64(),
-        power_factor: sample.raw.power_factor.as_f64(),
-        energy_wh: u64::try_from(sample.import.centiwatthours().saturating_div(100)).unwrap_or(0),
     }
 }

@@ -114,6 +114,7 @@ fn set_time(record: &mut Record, quality: ClockQuality, time: impl Fn(UnixMillis
         Record::Reading(reading) => (reading.time, reading.clock) = (time(reading.time), quality),
         Record::Event(event) => (event.time, event.clock) = (time(event.time), quality),
         Record::Gap(gap) => (gap.from, gap.to) = (time(gap.from), time(gap.to)),
+        Record::Outcome(outcome) => (outcome.time, outcome.clock) = (time(outcome.time), quality),
     }
 }
 

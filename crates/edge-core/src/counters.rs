@@ -1,5 +1,7 @@
 //! What happened that nobody else sees: everything that was dropped or ignored, with its reason.
 
+use measure::Verdict;
+
 /// Totals since the start; the shell exports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -57,9 +59,22 @@ pub struct Counters {
     pub frames_repeated: u64,
     /// Times that no acknowledgement came in time.
     pub resend_timeouts: u64,
+    /// Commands, by the code of their verdict; a copy of one that was answered counts as replayed.
+    pub commands: [u64; Verdict::ALL.len()],
+    /// Commands with a verdict that has no place there; there is none.
+    pub commands_other: u64,
 }
 
 impl Counters {
+    /// Commands with this verdict.
+    pub fn of_commands(&self, verdict: Verdict) -> u64 {
+        self.commands.get(usize::from(verdict.code())).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn commands(&mut self, verdict: Verdict) -> &mut u64 {
+        self.commands.get_mut(usize::from(verdict.code())).unwrap_or(&mut self.commands_other)
+    }
+
     pub(crate) fn up(count: &mut u64) {
         *count = count.saturating_add(1);
     }

@@ -20,17 +20,26 @@
 //!
 //! `now` never goes back in its monotonic part. A frame that was published may be lost, late or repeated; so may be acknowledgements.
 
+mod account;
+mod obey;
+
 use alloc::vec::Vec;
 
-use measure::{Channel as Number, Event, EventKind, Gap, GapReason, Reading, Record};
+use measure::{Channel as Number, Event, EventKind, Gap, GapReason, MeterId, Reading, Record};
 use wire::ack::Ack;
 
+use crate::calibration::Calibration;
 use crate::channel::{self, Channel, Registers, Sample};
 use crate::clock::{Learnt, Now, Stamp};
+use crate::code::Secret;
+use crate::command::{self, Commands};
+use crate::condition::{self, Condition, Measured};
 use crate::counters::Counters;
 use crate::journal::Journal;
 use crate::outbox::{self, Outbox, Transmit};
+use crate::prepaid::{self, Prepaid};
 use crate::report;
+use crate::settings::Settings;
 
 /// One meter.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +52,16 @@ pub struct Config {
     pub channel: channel::Config,
     /// The filters of the meter's channels: channel 0, 1 …
     pub channels: Vec<estimator::Config>,
+    /// The calibrations of the same channels; none for those at the end that are left out.
+    pub calibrations: Vec<Option<Calibration>>,
+    /// Whom to obey.
+    pub commands: command::Config,
+    /// Credit and relays of the channels: channel 0, 1 …
+    pub prepaid: Vec<Option<prepaid::Config>>,
+    /// The secret under which this meter's top-up codes are made; without it none is accepted.
+    pub code_secret: Option<Secret>,
+    /// When the meter is hot, and its battery low.
+    pub condition: condition::Config,
 }
 
 /// Why a poll brought no sample. Absence is told as such, never as a zero.
@@ -63,16 +82,42 @@ pub enum NoData {
 pub struct Edge {
     outbox: Outbox,
     channels: Vec<Channel>,
+    commands: Commands,
+    settings: Settings,
+    prepaid: Prepaid,
+    code_secret: Option<(MeterId, Secret)>,
+    condition: (condition::Config, Condition),
 }
 
 impl Edge {
     /// A new start of this meter's service. Counts it in the journal and tells of it. `seed` is fresh randomness, never used before.
     pub fn start<J: Journal>(config: Config, seed: [u8; 32], now: Now, journal: &mut J) -> Result<Self, J::Error> {
-        let Config { outbox, report, channel, channels } = config;
-        let channels = (0..=Number::MAX).zip(channels).map(|(number, filter)| Channel::new(number, channel, filter, report)).collect();
-        let mut edge = Self { outbox: Outbox::start(outbox, seed, now, journal)?, channels };
+        let Config { outbox, report, channel, channels, calibrations, commands, prepaid, code_secret, condition } = config;
+        let calibrations = calibrations.into_iter().chain(core::iter::repeat(None));
+        let channels = (0..=Number::MAX).zip(channels).zip(calibrations);
+        let channels = channels.map(|((number, filter), calibration)| Channel::new(number, channel, calibration, filter, report)).collect();
+        let outbox = Outbox::start(outbox, seed, now, journal)?;
+        let mut edge = Self {
+            outbox,
+            channels,
+            code_secret: commands.meter.clone().zip(code_secret),
+            commands: Commands::new(commands),
+            settings: Settings::default(),
+            prepaid: Prepaid::new(prepaid),
+            condition: (condition, Condition::default()),
+        };
+        edge.recall(journal)?;
         let starts = i64::try_from(edge.outbox.clock().start()).unwrap_or(i64::MAX);
         edge.handle_event(now, journal, 0, EventKind::Started, starts)?;
+        if !edge.knows_utc() {
+            edge.handle_event(now, journal, 0, EventKind::ClockUnknown, 0)?;
+        }
+        let told: Vec<_> = edge.channels.iter().filter_map(|channel| Some((channel.number(), channel.calibration()?.events()))).collect();
+        for (channel, events) in told {
+            for (kind, value) in events {
+                edge.push_event(now, journal, channel, kind, value)?;
+            }
+        }
         Ok(edge)
     }
 
@@ -104,8 +149,15 @@ impl Edge {
         for (kind, value) in outcome.news {
             self.push_event(now, journal, channel, kind, value)?;
         }
+        match &outcome.reading {
+            Some((reading, _)) => self.account_reading(now, journal, reading)?,
+            None => self.account_time(now, journal, channel)?,
+        }
         match outcome.reading {
-            Some((reading, true)) => self.push_reading(now, journal, reading, stamp.unclocked),
+            Some((reading, true)) => {
+                self.push_reading(now, journal, reading, stamp.unclocked)?;
+                self.note_read(now, journal, &reading)
+            }
             _ => Ok(()),
         }
     }
@@ -120,10 +172,21 @@ impl Edge {
             NoData::Refused => &mut counters.no_data_refused,
             NoData::Unavailable => &mut counters.no_data_unavailable,
         });
-        match self.channels.get_mut(usize::from(channel)).and_then(|state| state.handle_no_data(now.monotonic_ms)) {
-            Some((kind, value)) => self.push_event(now, journal, channel, kind, value),
-            None => Ok(()),
+        let news = self.channels.get_mut(usize::from(channel)).and_then(|state| state.handle_no_data(now.monotonic_ms));
+        if let Some((kind, value)) = news {
+            self.push_event(now, journal, channel, kind, value)?;
         }
+        self.account_time(now, journal, channel)
+    }
+
+    /// The meter's own condition was measured: tells what has changed of it.
+    pub fn handle_condition<J: Journal>(&mut self, now: Now, journal: &mut J, measured: &Measured) -> Result<(), J::Error> {
+        self.observe(now, journal)?;
+        let (config, condition) = &mut self.condition;
+        for (kind, value) in condition.handle(config, measured) {
+            self.push_event(now, journal, 0, kind, value)?;
+        }
+        Ok(())
     }
 
     /// Something happened that only the shell can know, for example that the supply is failing.
@@ -174,18 +237,20 @@ impl Edge {
     /// The journal's transaction failed and was rolled back; frames handed out since the last one must not leave. The rows it held
     /// are gone, and become a gap with this reason as soon as the journal can be written.
     pub fn handle_commit_failed<J: Journal>(&mut self, journal: &mut J, reason: GapReason) -> Result<(), J::Error> {
-        self.outbox.handle_commit_failed(journal, reason)
+        self.outbox.handle_commit_failed(journal, reason)?;
+        self.recall(journal)
     }
 
     /// The next frame to publish after the commit, if there is a connection, something waits and the window has room.
     pub fn poll_transmit<J: Journal>(&mut self, now: Now, journal: &mut J) -> Result<Option<Transmit>, J::Error> {
         self.observe(now, journal)?;
+        self.end_reads(now, journal)?;
         self.outbox.poll_transmit(now, journal)
     }
 
     /// When to call [`Self::handle_timeout`], in ms of the monotonic clock.
-    pub const fn poll_timeout(&self) -> Option<u64> {
-        self.outbox.poll_timeout()
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.outbox.poll_timeout().into_iter().chain(self.commands.deadline_ms()).min()
     }
 
     /// Whether everything journalled was acknowledged.

@@ -66,6 +66,8 @@ pub struct Report {
     /// Flags that appeared since then and were not told yet.
     seen: Flags,
     snapshot: Snapshot,
+    heartbeat_ms: Option<u32>,
+    requested: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,10 +89,20 @@ enum Snapshot {
 impl Report {
     /// Nothing sent yet.
     pub const fn new(config: Config) -> Self {
-        Self { config, sent: None, seen: Flags::empty(), snapshot: Snapshot::NotYet }
+        Self { config, sent: None, seen: Flags::empty(), snapshot: Snapshot::NotYet, heartbeat_ms: None, requested: false }
     }
 
-    /// Decides whether to send a reading, and gives it the flags that say why: `SNAPSHOT`, `HEARTBEAT`, and those of readings since
+    /// The next reading is sent, whatever it is.
+    pub const fn request(&mut self) {
+        self.requested = true;
+    }
+
+    /// A longest time without a reading in place of the configuration's, in ms.
+    pub const fn set_heartbeat(&mut self, heartbeat_ms: Option<u32>) {
+        self.heartbeat_ms = heartbeat_ms;
+    }
+
+    /// Decides whether to send a reading, and gives it the flags that say why: `SNAPSHOT`, `HEARTBEAT`, `REQUESTED`, and those of readings since
     /// the last one sent that the spacing held back. `utc` is its time, where it is known.
     ///
     /// A snapshot is the first sample at or after the start of a quarter hour (UTC), the first after a start, and the first after UTC
@@ -102,8 +114,8 @@ impl Report {
         let tolerated = self.config.spacing_ms.saturating_sub(self.config.spacing_ms.saturating_div(20));
         let quarter = Snapshot::Taken(utc.map(|utc| utc.interval_start(QUARTER_MS)));
         let snapshot = quarter != self.snapshot && !reading.flags.contains(Flags::REJECTED);
-        let heartbeat = elapsed >= self.config.heartbeat_ms;
-        if !(snapshot || heartbeat || elapsed >= tolerated && self.has_changed(reading)) {
+        let heartbeat = elapsed >= self.heartbeat_ms.map_or(self.config.heartbeat_ms, u64::from);
+        if !(self.requested || snapshot || heartbeat || elapsed >= tolerated && self.has_changed(reading)) {
             return false;
         }
         reading.flags |= core::mem::take(&mut self.seen);
@@ -115,6 +127,7 @@ impl Report {
             flags: reading.flags & self.config.flags,
         });
         reading.flags.set(Flags::HEARTBEAT, heartbeat && !snapshot);
+        reading.flags.set(Flags::REQUESTED, core::mem::take(&mut self.requested));
         if snapshot {
             self.snapshot = quarter;
             reading.flags |= Flags::SNAPSHOT;

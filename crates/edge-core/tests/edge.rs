@@ -2,6 +2,7 @@
 
 #![expect(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "tests count small numbers, and panic where they are wrong")]
 
+use edge_core::calibration::Calibration;
 use edge_core::journal::MemoryJournal;
 use edge_core::{Config, Edge, NoData, Now, Registers, Sample, Wall};
 use estimator::SensorNoise;
@@ -24,7 +25,12 @@ struct Meter {
 impl Meter {
     /// Connected, at noon.
     fn new() -> Self {
-        let config = Config { channels: vec![estimator::Config::new(SensorNoise::PZEM_004T)], ..Config::default() };
+        Self::calibrated(None)
+    }
+
+    fn calibrated(calibration: Option<Calibration>) -> Self {
+        let channels = vec![estimator::Config::new(SensorNoise::PZEM_004T)];
+        let config = Config { channels, calibrations: vec![calibration], ..Config::default() };
         let (mut journal, ms) = (MemoryJournal::new(10_000), 5_000);
         let mut edge = Edge::start(config, [7; 32], now(ms, 0), &mut journal).unwrap();
         edge.handle_connected();
@@ -115,6 +121,22 @@ fn a_start_is_told_and_the_first_sample_is_a_snapshot() {
     assert!((reading.active_power.as_f64() - 500.0).abs() < 5.0);
     assert_eq!(reading.import.raw, load(500.0).import);
     assert_eq!(sent.len(), 3);
+}
+
+#[test]
+fn a_calibration_is_told_and_corrects_the_estimates_only() {
+    let calibration = Calibration::new(3, 20_261_201, 991_000, 1_020_000).unwrap();
+    let mut meter = Meter::calibrated(Some(calibration));
+    meter.sample(&load(500.0));
+    let sent = meter.sent();
+    let told = |at: usize| if let Record::Event(event) = &sent[at] { Some((event.kind, event.value, event.channel)) } else { None };
+    let expected = [(EventKind::Calibrated, 320_261_201), (EventKind::VoltageGain, 991_000), (EventKind::CurrentGain, 1_020_000)];
+    assert_eq!([told(2), told(3), told(4)], expected.map(|(kind, value)| Some((kind, value, 0))));
+    let Record::Reading(reading) = &sent[5] else { panic!("{sent:?}") };
+    assert_eq!((reading.raw, reading.import.raw), (load(500.0).raw, load(500.0).import), "what the meter gave stays");
+    assert!((reading.voltage.as_f64() - 230.0 * 0.991).abs() < 0.2, "{reading:?}");
+    assert!((reading.active_power.as_f64() - 500.0 * 0.991 * 1.02).abs() < 3.0, "{reading:?}");
+    assert!(!reading.flags.contains(Flags::POWER_FACTOR), "voltage, current and power agree as before");
 }
 
 #[test]

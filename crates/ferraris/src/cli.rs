@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::{alerts, decode, demo, gaps, output, pki, read, tail, topics, topology};
+use crate::{alerts, calibrate, command, decode, demo, doctor, gaps, output, pki, read, tail, topics, topology};
 
 /// Ferraris: smart metering, from the meter's bytes to one Kafka record, exactly once.
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ pub enum Command {
     /// Alerts: list, follow, acknowledge, shelve, clear
     #[command(subcommand)]
     Alerts(alerts::Command),
+    /// Signed commands to meters: read now, top up, relay, limit, report interval, calibrate
+    #[command(subcommand)]
+    Command(command::Command),
     /// Show a frame's or an acknowledgement's bytes, field by field
     Decode(decode::Options),
     /// Live readings, states and alerts from the broker
@@ -42,6 +45,11 @@ pub enum Command {
     Gaps(gaps::Options),
     /// What a meter on a serial port shows now
     Read(read::Options),
+    /// What is on a serial port; how durable a Kafka is
+    Doctor(doctor::Options),
+    /// Gains of a meter against a reference instrument
+    #[command(subcommand)]
+    Calibrate(calibrate::Command),
 }
 
 /// Parses the command line. Help and version go to stdout; a mistake is one line on stderr.

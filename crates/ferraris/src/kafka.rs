@@ -101,6 +101,15 @@ pub struct Reader {
 impl Reader {
     /// Opens the topic. `name` is without prefix.
     pub fn open(address: &Address, name: &str) -> anyhow::Result<Self> {
+        Self::opened(address, name, |oldest, _| oldest)
+    }
+
+    /// Opens the topic for what comes from now on.
+    pub fn open_at_end(address: &Address, name: &str) -> anyhow::Result<Self> {
+        Self::opened(address, name, |_, end| end)
+    }
+
+    fn opened(address: &Address, name: &str, choose: impl Fn(i64, i64) -> i64) -> anyhow::Result<Self> {
         let topic = address.topic(name);
         let consumer = consumer(address)?;
         let metadata = consumer.fetch_metadata(Some(&topic), ANSWER_MAX).map_err(|error| address.unreachable(&error))?;
@@ -108,14 +117,15 @@ impl Reader {
         let Some(found) = found.filter(|found| !found.partitions().is_empty()) else {
             bail!("topic {topic} does not exist on {}: `ferraris topics create` makes it, --topic-prefix names others", address.kafka);
         };
-        let mut oldest = BTreeMap::new();
+        let (mut oldest, mut next) = (BTreeMap::new(), BTreeMap::new());
         for partition in found.partitions() {
-            let (low, _) = consumer
+            let (low, high) = consumer
                 .fetch_watermarks(&topic, partition.id(), ANSWER_MAX)
                 .with_context(|| format!("topic {topic} partition {} has no leader that answers", partition.id()))?;
             oldest.insert(partition.id(), low);
+            next.insert(partition.id(), choose(low, high));
         }
-        let reader = Self { topic, consumer, next: oldest.clone(), oldest };
+        let reader = Self { topic, consumer, next, oldest };
         reader.assign()?;
         Ok(reader)
     }

@@ -3,11 +3,14 @@
 //! Exit codes: 0 all is well; 1 the answer is bad (something is missing, doubled or malformed); 2 the command could not do its work.
 
 mod alerts;
+mod calibrate;
 mod canvas;
 mod cli;
 mod clock;
+mod command;
 mod decode;
 mod demo;
+mod doctor;
 mod gaps;
 mod kafka;
 mod output;
@@ -48,9 +51,12 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Topics(command) => topics::run(&command),
         Command::Topology(command) => topology::run(&command),
         Command::Alerts(command) => alerts::run(&command),
+        Command::Command(command) => command::run(&command),
         Command::Decode(options) => decode::run(&options),
         Command::Tail(options) => tail::run(&options),
         Command::Gaps(options) => gaps::run(&options),
         Command::Read(options) => read::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
+        Command::Calibrate(command) => calibrate::run(&command),
     }
 }

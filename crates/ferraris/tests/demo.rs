@@ -25,6 +25,10 @@ fn nothing_is_lost_or_doubled_over_a_restart() {
     assert_eq!((number("lost"), number("doubled"), number("dead_lettered")), (0, 0, 0), "{summary}");
     assert!(number("age_p50_ms") <= number("age_p99_ms"), "{summary}");
     assert_eq!(summary["kafka"], "mock");
+    let thief = &summary["thief"];
+    assert!(thief["agrees"] == true && thief["named"] == thief["thief"] && thief["false_alarms"] == 0, "{summary}");
+    let alert = format!("ALERT voltage_drop, meter {}", thief["thief"].as_str().unwrap());
+    assert!(text.contains(&alert) && text.contains("simulated day"), "{alert:?} is not in:\n{text}");
 
     for act in ["killed the broker", "killed the processor", "both are back", "mosquitto_sub", "kcat"] {
         assert!(text.contains(act), "{act:?} is not in:\n{text}");

@@ -1,10 +1,15 @@
 //! `ferraris read` on a simulated meter at a pseudo-terminal.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use fleet::optical_meter::{Mode, OpticalMeter, Settings};
+use fleet::push_meter::{PushMeter, telegram, transmission};
+use fleet::pzem_module::{Fault, PzemLine, captured};
 use meters::iec62056_21::identification::Baud;
+use serde_json::json;
 
 fn meter() -> OpticalMeter {
     let shown = || [("0.0.0", "12345"), ("1.8.0", "001234.567*kWh")].map(|(a, v)| (a.to_owned(), v.to_owned())).into();
@@ -14,9 +19,66 @@ fn meter() -> OpticalMeter {
 }
 
 fn read(meter: &OpticalMeter, more: &[&str]) -> Output {
+    read_with("iec62056-21", meter.path(), more)
+}
+
+fn read_with(driver: &str, port: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ferraris"));
-    command.args(["read", "--driver", "iec62056-21", "--port"]).arg(meter.path()).args(more).env_remove("RUST_LOG");
+    command.args(["read", "--driver", driver, "--port"]).arg(port).args(more).env_remove("RUST_LOG");
     command.output().expect("runs")
+}
+
+fn registers(output: &Output) -> serde_json::Value {
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn complaint(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), text.lines().count(), output.stdout.is_empty()), (Some(code), 1, true), "{text}");
+    text
+}
+
+#[test]
+fn a_pzem_alone_on_its_port_or_by_its_address() {
+    let line = PzemLine::start([(7, Box::new(|| captured().first().copied()) as fleet::pzem_module::Source)]).expect("a terminal");
+    for more in [&["--json"][..], &["--json", "--address", "7"]] {
+        let shown = registers(&read_with("pzem-004t", line.path(), more));
+        assert_eq!(
+            shown["registers"][0],
+            json!({ "address": "voltage", "obis": null, "repeated": false, "values": [{ "value": "242.7", "unit": "V" }] })
+        );
+    }
+    let table = read_with("pzem-004t", line.path(), &[]);
+    let text = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(text.starts_with("pzem-004t at address 248\n") && text.contains("3247.2") && text.contains("Wh"), "{text}");
+
+    assert!(complaint(&read_with("pzem-004t", line.path(), &["--address", "8"]), 1).contains("device is silent"));
+    line.set_fault(7, Fault::Corrupt);
+    assert!(complaint(&read_with("pzem-004t", line.path(), &[]), 1).contains("checksum"));
+    assert!(complaint(&read_with("pzem-004t", line.path(), &["--address", "x"]), 2).contains("use 1 to 247"));
+    assert!(complaint(&read_with("pzem-004t", line.path(), &["--register", "1.8.0"]), 2).contains("iec62056-21"));
+}
+
+#[test]
+fn meters_that_talk_unasked_are_listened_to() {
+    let sets = || telegram("ISK5\\2M550E", &[("1-0:1.8.1", "000576.239*kWh".into()), ("1-0:1.8.2", "000465.162*kWh".into())]);
+    let p1 = PushMeter::start(115_200, Duration::from_millis(300), Box::new(sets)).expect("a terminal");
+    let shown = registers(&read_with("dsmr-p1", p1.path(), &["--json"]));
+    assert_eq!((&shown["meter"], &shown["registers"][1]["values"][0]["value"]), (&json!("ISK5\\2M550E"), &json!("000465.162")));
+
+    let said = || transmission(b"\x0a\x01ABC\0\0\0\0\x07", &[(1, 319_906), (2, 10)]);
+    let sml = PushMeter::start(9_600, Duration::from_millis(300), Box::new(said)).expect("a terminal");
+    let shown = registers(&read_with("sml", sml.path(), &["--json"]));
+    assert_eq!(shown["meter"], "0a014142430000000007");
+    assert_eq!(
+        shown["registers"][0],
+        json!({ "address": "1-0:1.8.0", "obis": "1-0:1.8.0", "repeated": false, "values": [{ "value": "31990.6", "unit": "Wh" }] })
+    );
+
+    let wrong = read_with("sml", p1.path(), &["--deadline-s", "2"]);
+    assert!(complaint(&wrong, 1).contains("no message began"));
+    assert!(complaint(&read_with("sml", sml.path(), &["--address", "1"]), 2).contains("--address"));
 }
 
 #[test]

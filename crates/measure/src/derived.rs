@@ -14,9 +14,10 @@ fn apparent(voltage: Volts, current: Amperes) -> i64 {
 pub fn non_active_power(voltage: Volts, current: Amperes, active_power: Watts) -> Vars {
     let apparent = u128::from(apparent(voltage, current).unsigned_abs());
     let active = u128::from(i64::from(active_power.deciwatts()).saturating_mul(PER_TENTH).unsigned_abs());
-    // Both are below 2^63, so their squares fit.
-    let square = apparent.saturating_mul(apparent).saturating_sub(active.saturating_mul(active));
-    let rounded = square.isqrt().saturating_add(50_000) / 100_000;
+    // Both are below 2^63, so nothing wraps, and the root has 63 bits.
+    let square = apparent.wrapping_mul(apparent).saturating_sub(active.wrapping_mul(active));
+    let root = u64::try_from(square.isqrt()).unwrap_or(u64::MAX);
+    let rounded = root.saturating_add(50_000) / 100_000;
     Vars::from_decivars(i32::try_from(rounded).unwrap_or(i32::MAX))
 }
 

@@ -85,6 +85,34 @@ event_kinds! {
     /// Currents of switched loads are too small for the voltage that they cost: a shunted sensor, a bypass, or a bad contact. The value is
     /// the apparent resistance of the service loop in 0.001 ohm.
     LoopResistance = 13 "loop_resistance" urgent true,
+    /// A command was refused that cannot be answered by its number; the value is the code of the verdict ([`Verdict`](crate::Verdict)).
+    CommandRefused = 14 "command_refused",
+    /// Prepaid credit is low.
+    CreditLow = 15 "credit_low" urgent true,
+    /// Credit is used up: the channel is cut off when the grace has passed; the value is the grace in ms.
+    DisconnectWarning = 16 "disconnect_warning" urgent true,
+    /// The channel takes more than its limit, and is cut off if it goes on; the value is its power in 0.1 W.
+    LimitExceeded = 17 "limit_exceeded" urgent true,
+    /// The channel's relay opened; the value says why, one bit each: 1 supplier, 2 consumer, 4 limit, 8 credit.
+    Disconnected = 18 "disconnected" urgent true,
+    /// The channel's relay closed.
+    Reconnected = 19 "reconnected" urgent true,
+    /// The meter is too hot (its temperature in 0.1 degrees Celsius), or no longer (0).
+    OverTemperature = 20 "over_temperature" urgent true,
+    /// The meter's battery is low (what is left, in percent), or no longer (-1).
+    BatteryLow = 21 "battery_low" urgent true,
+    /// The meter started without knowing the time.
+    ClockUnknown = 22 "clock_unknown",
+    /// A top-up code was refused; the value says why: 1 not a code, 2 wrong, 3 used, 4 too soon after wrong ones.
+    CodeRefused = 23 "code_refused",
+    /// A top-up code was accepted; the value is the credit afterwards, in 0.001 Wh or thousandths of the currency.
+    CodeAccepted = 24 "code_accepted" urgent true,
+    /// Readings are calibrated from here on; the value is the calibration's version, times 10^8, plus its date as YYYYMMDD.
+    Calibrated = 32 "calibrated",
+    /// What the calibration multiplies voltages with, and powers; the value is in millionths.
+    VoltageGain = 33 "voltage_gain",
+    /// What the calibration multiplies currents with, and powers; the value is in millionths.
+    CurrentGain = 34 "current_gain",
 }
 
 /// Records that are missing for good: a loss is always visible.

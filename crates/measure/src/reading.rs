@@ -140,6 +140,8 @@ bitflags::bitflags! {
         /// The meter showed its energy registers only: no filter ran, and everything but registers, time and channel is absent and
         /// stands as 0.
         const REGISTERS_ONLY = 1 << 18;
+        /// Sent because a command asked for it.
+        const REQUESTED = 1 << 19;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a meter sends: one of these under each number.
 
-use crate::{Event, Flags, Gap, Hello, Reading, UnixMillis};
+use crate::{Event, Flags, Gap, Hello, Outcome, Reading, UnixMillis};
 
 /// One record of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Record {
     Event(Event),
     /// Records that are missing for good.
     Gap(Gap),
+    /// What became of a command.
+    Outcome(Outcome),
 }
 
 /// What a journal must know of a row to decide which goes first and which is given up first.
@@ -24,7 +26,7 @@ pub enum RowKind {
     Snapshot,
     /// An event that waits its turn, or a gap.
     Event,
-    /// An event that goes ahead of everything that waits.
+    /// An event that goes ahead of everything that waits, or the outcome of a command.
     Urgent,
 }
 
@@ -36,6 +38,7 @@ impl Record {
             Self::Reading(reading) => reading.time,
             Self::Event(event) => event.time,
             Self::Gap(gap) => gap.to,
+            Self::Outcome(outcome) => outcome.time,
         }
     }
 
@@ -45,6 +48,7 @@ impl Record {
             Self::Reading(reading) if reading.flags.contains(Flags::SNAPSHOT) => RowKind::Snapshot,
             Self::Reading(_) => RowKind::Reading,
             Self::Event(event) if event.kind.is_urgent() => RowKind::Urgent,
+            Self::Outcome(_) => RowKind::Urgent,
             Self::Hello(_) | Self::Event(_) | Self::Gap(_) => RowKind::Event,
         }
     }

@@ -122,9 +122,14 @@ macro_rules! minifloat {
                 Self(minifloat_code(value / Self::STEP))
             }
 
+            /// The value in steps of [`Self::STEP`].
+            pub const fn steps(self) -> u32 {
+                minifloat_steps(self.0)
+            }
+
             /// The value.
             pub fn as_f64(self) -> f64 {
-                minifloat_steps(self.0) * Self::STEP
+                f64::from(self.steps()) * Self::STEP
             }
         }
 
@@ -133,7 +138,7 @@ macro_rules! minifloat {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 // Steps are integers, so the product is rounded to the decimals that the step has.
                 let decimals = 1.0 / Self::STEP;
-                serializer.serialize_f64(((minifloat_steps(self.0) * Self::STEP * decimals + 0.5) as u64) as f64 / decimals)
+                serializer.serialize_f64(((self.as_f64() * decimals + 0.5) as u64) as f64 / decimals)
             }
         }
 
@@ -156,11 +161,11 @@ minifloat!(
 );
 
 #[expect(clippy::arithmetic_side_effects, reason = "the exponent is 1 to 15: no underflow, and 31 << 14 fits")]
-fn minifloat_steps(code: u8) -> f64 {
-    let mantissa = u32::from(code & 0x0f);
+const fn minifloat_steps(code: u8) -> u32 {
+    let mantissa = (code & 0x0f) as u32;
     match code >> 4 {
-        0 => f64::from(mantissa),
-        exponent => f64::from((16 | mantissa) << (exponent - 1)),
+        0 => mantissa,
+        exponent => (16 | mantissa) << (exponent - 1),
     }
 }
 
@@ -170,7 +175,7 @@ fn minifloat_code(steps: f64) -> u8 {
     let (mut low, mut high) = (0u8, u8::MAX);
     while low < high {
         let middle = low + (high - low) / 2;
-        if steps <= (minifloat_steps(middle) + minifloat_steps(middle + 1)) / 2.0 {
+        if steps <= f64::from(minifloat_steps(middle) + minifloat_steps(middle + 1)) / 2.0 {
             high = middle;
         } else {
             low = middle + 1;
@@ -195,7 +200,7 @@ mod tests {
     #[test]
     fn every_minifloat_is_its_own_nearest() {
         for code in 0..=u8::MAX {
-            assert_eq!(minifloat_code(minifloat_steps(code)), code);
+            assert_eq!(minifloat_code(minifloat_steps(code).into()), code);
         }
         assert_eq!(minifloat_code(f64::NAN), u8::MAX);
         assert_eq!(minifloat_code(-1.0), 0);

@@ -6,9 +6,12 @@
 //! typed [`transaction::NoData`], never in a made-up zero. Whoever owns the serial port drives it.
 #![no_std]
 
+pub mod ade7816;
 pub mod calibration;
 pub mod decimal;
+pub mod dsmr_p1;
 pub mod iec62056_21;
 pub mod modbus;
 pub mod pzem004t;
+pub mod sml;
 pub mod transaction;

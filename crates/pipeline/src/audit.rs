@@ -1,4 +1,4 @@
-//! Reads Kafka back and compares it, record by record, with the plan: nothing may be missing, there twice, or other than it was sent.
+//! Reads Kafka back and compares it, record by record, with what was sent: nothing may be missing, there twice, or other than it was sent.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -38,27 +38,54 @@ impl Verdict {
     }
 }
 
+/// What meters sent. Each has one stream, and numbers from 1 without gaps.
+pub trait Sent {
+    /// How many meters.
+    fn meters(&self) -> usize;
+    /// A meter's last number.
+    fn last_seq(&self, meter: usize) -> Seq;
+    /// What it sent under a number.
+    fn record(&self, meter: usize, seq: Seq) -> Record;
+}
+
+/// So many frames of a plan, by meter.
+pub struct Frames<'a>(pub &'a Plan, pub &'a [usize]);
+
+impl Sent for Frames<'_> {
+    fn meters(&self) -> usize {
+        self.1.len()
+    }
+
+    fn last_seq(&self, meter: usize) -> Seq {
+        self.1[meter].checked_sub(1).map_or(0, |last| self.0.last_seq(last))
+    }
+
+    fn record(&self, meter: usize, seq: Seq) -> Record {
+        self.0.record(meter, seq)
+    }
+}
+
 /// Which of the records that were sent have been found.
 pub struct Book<'a> {
-    plan: &'a Plan,
+    sent: &'a dyn Sent,
     /// By meter, by number from 1.
     found: Vec<Vec<bool>>,
     verdict: Verdict,
 }
 
 impl<'a> Book<'a> {
-    /// `frames`: how many each meter sent.
-    pub fn new(plan: &'a Plan, frames: &[usize]) -> Self {
-        let found = frames.iter().map(|&frames| vec![false; frames.checked_sub(1).map_or(0, |last| plan.last_seq(last) as usize)]);
-        Self { plan, found: found.collect(), verdict: Verdict::default() }
+    /// Nothing is found yet.
+    pub fn new(sent: &'a dyn Sent) -> Self {
+        let found = (0..sent.meters()).map(|meter| vec![false; sent.last_seq(meter) as usize]);
+        Self { sent, found: found.collect(), verdict: Verdict::default() }
     }
 
-    /// A record that Kafka holds, under its number; `same` compares it with what the plan has under that number.
+    /// A record that Kafka holds, under its number; `same` compares it with what was sent under that number.
     pub fn found(&mut self, meter: &MeterId, stream: StreamId, seq: Seq, same: impl FnOnce(&Record) -> bool) {
         let meter = plan::number(meter).filter(|meter| plan::stream(*meter) == stream);
         let place = meter.and_then(|meter| self.found.get_mut(meter)?.get_mut(seq.checked_sub(1)? as usize));
         match (place, meter) {
-            (Some(found), Some(meter)) if same(&self.plan.record(meter, seq)) => {
+            (Some(found), Some(meter)) if same(&self.sent.record(meter, seq)) => {
                 self.verdict.doubled += u64::from(std::mem::replace(found, true));
             }
             _ => self.verdict.foreign += 1,
@@ -74,8 +101,8 @@ impl<'a> Book<'a> {
 }
 
 /// Reads all readings and events of a run under read_committed.
-pub fn audit(bootstrap: &str, prefix: &str, plan: &Plan, frames: &[usize]) -> anyhow::Result<Verdict> {
-    let mut book = Book::new(plan, frames);
+pub fn audit(bootstrap: &str, prefix: &str, sent: &dyn Sent) -> anyhow::Result<Verdict> {
+    let mut book = Book::new(sent);
     read(bootstrap, &READINGS.name_with(prefix), |value| {
         let it: ReadingRecord = serde_json::from_slice(value)?;
         book.found(&it.meter, it.stream, it.seq, |sent| *sent == Record::Reading(it.reading()));
@@ -83,8 +110,9 @@ pub fn audit(bootstrap: &str, prefix: &str, plan: &Plan, frames: &[usize]) -> an
     })?;
     read(bootstrap, &EVENTS.name_with(prefix), |value| {
         let it: EventRecord = serde_json::from_slice(value)?;
-        let (number, identity) = record::event(&it);
-        book.found(&number.meter, number.stream, number.seq, |sent| record::accepted(&number.meter, sent) == identity);
+        if let Some((number, identity)) = record::event(&it) {
+            book.found(&number.meter, number.stream, number.seq, |sent| record::accepted(&number.meter, sent) == identity);
+        }
         Ok(())
     })?;
     Ok(book.close())
@@ -126,10 +154,11 @@ mod tests {
     use crate::plan::Load;
 
     fn verdict(found: &[(usize, Seq)]) -> Verdict {
-        let load = Load { meters: 2, records_per_frame: 2, rate: None, warm_up_s: 0.0, seconds: 1.0 };
+        let load = Load { meters: 2, records_per_frame: 2, channels: 1, rate: None, warm_up_s: 0.0, seconds: 1.0 };
         let plan = Plan::new(load, 0);
         // Meter 0: records 1 to 3; meter 1: record 1.
-        let mut book = Book::new(&plan, &[2, 1]);
+        let sent = Frames(&plan, &[2, 1]);
+        let mut book = Book::new(&sent);
         for &(meter, seq) in found {
             book.found(&plan::name(meter), plan::stream(meter), seq, |_| true);
         }
@@ -147,8 +176,9 @@ mod tests {
 
     #[test]
     fn an_altered_record_is_lost_and_foreign() {
-        let plan = Plan::new(Load { meters: 1, records_per_frame: 1, rate: None, warm_up_s: 0.0, seconds: 1.0 }, 0);
-        let mut book = Book::new(&plan, &[1]);
+        let plan = Plan::new(Load { meters: 1, records_per_frame: 1, channels: 1, rate: None, warm_up_s: 0.0, seconds: 1.0 }, 0);
+        let sent = Frames(&plan, &[1]);
+        let mut book = Book::new(&sent);
         book.found(&plan::name(0), plan::stream(0), 1, |sent| *sent == plan.record(0, 2));
         assert_eq!(book.close(), Verdict { sent: 1, lost: 1, doubled: 0, foreign: 1 });
     }

@@ -2,9 +2,13 @@
 
 use serde_json::json;
 
+use crate::backlog::Drained;
+use crate::backlog::story::Backlog;
 use crate::memory::Memory;
+use crate::peers::{self, Race};
 use crate::plan::Load;
 use crate::recovery::Recovery;
+use crate::registers::Registers;
 use crate::scenario::{Outcome, PROCESSES};
 
 /// What is to be reached.
@@ -45,6 +49,29 @@ impl Figure {
         };
         let value = (self.value * 1000.0).round() / 1000.0;
         json!({ "name": self.name, "value": value, "unit": self.unit, "target": target, "ok": self.ok() }).to_string()
+    }
+}
+
+impl Figure {
+    /// One without a target.
+    pub fn told(name: &str, value: f64, unit: &'static str) -> Self {
+        Self { name: name.to_owned(), value, unit, target: Target::None }
+    }
+
+    /// As a row of a table in Markdown: name, value, target, verdict.
+    pub fn table_row(&self) -> String {
+        let target = match self.target {
+            Target::None => String::new(),
+            Target::AtLeast(least) => format!("≥ {least} "),
+            Target::AtMost(most) => format!("≤ {most} "),
+        };
+        let verdict = match self.target {
+            Target::None => "",
+            _ if self.ok() => "reached ",
+            _ => "missed ",
+        };
+        // A bar would end the cell.
+        format!("| {} | {:.1} {} | {target}| {verdict}|", self.name.replace('|', "/"), self.value, self.unit)
     }
 }
 
@@ -122,6 +149,69 @@ pub fn memory(it: &Memory) -> Vec<Figure> {
     ]
 }
 
+/// A load on our way and on that of Mosquitto and Telegraf.
+pub fn race(it: &Race) -> Vec<Figure> {
+    let title = title(&it.ours.load, 1);
+    let mut figures = Vec::new();
+    let mut add = |what: &str, value: f64, unit: &'static str, target: Target| {
+        figures.push(Figure { name: format!("peers: {title}: {what}"), value, unit, target });
+    };
+    add("Mosquitto and Telegraf, messages", it.theirs.messages_per_s, "1/s", Target::None);
+    for (process, cpu_us) in peers::PROCESSES.iter().zip(it.theirs.cpu_us) {
+        add(&format!("theirs, CPU, {process}"), cpu_us, "us/frame", Target::None);
+    }
+    add("ours, frames", it.ours.frames_per_s, "1/s", Target::None);
+    for (process, cpu_us) in PROCESSES.iter().zip(it.ours.cpu_us) {
+        add(&format!("ours, CPU, {process}"), cpu_us, "us/frame", Target::None);
+    }
+    add("CPU, Mosquitto and Telegraf over gate and processor", it.ratio(), "times", Target::AtLeast(5.0));
+    figures
+}
+
+/// A backlog in words.
+pub fn backlog_title(it: &Backlog) -> String {
+    format!("backlog: {} meters with {} records each, {:.0} live readings/s", it.meters, it.records, it.live_per_s)
+}
+
+/// How meters got rid of their backlog.
+pub fn backlog(it: &Drained) -> Vec<Figure> {
+    let title = backlog_title(&it.backlog);
+    let mut figures = Vec::new();
+    let mut add = |what: &str, value: f64, unit: &'static str, target: Target| {
+        figures.push(Figure { name: format!("{title}: {what}"), value, unit, target });
+    };
+    add("drained", it.readings_per_s(), "1/s", Target::AtLeast(200_000.0));
+    add("time", it.seconds, "s", Target::None);
+    add("live, age p50 before", it.before.p50, "ms", Target::None);
+    add("live, age p99 before", it.before.p99, "ms", Target::None);
+    add("live, age p50 meanwhile", it.meanwhile.p50, "ms", Target::None);
+    add("live, age p99 meanwhile", it.meanwhile.p99, "ms", Target::AtMost(1_000.0));
+    add("live, age max meanwhile", it.meanwhile.max, "ms", Target::None);
+    for (process, cpu_us) in PROCESSES.iter().zip(it.cpu_us) {
+        add(&format!("CPU, {process}"), cpu_us, "us/reading", Target::None);
+    }
+    add("peak memory, gate", it.peak_rss[0] / 1e6, "MB", Target::None);
+    add("peak memory, processor", it.peak_rss[1] / 1e6, "MB", Target::AtMost(200.0));
+    add("frames sent again", it.repeated as f64, "frames", Target::None);
+    add("lost", it.verdict.lost as f64, "records", Target::AtMost(0.0));
+    add("doubled", (it.verdict.doubled + it.verdict.foreign) as f64, "records", Target::AtMost(0.0));
+    figures
+}
+
+/// Registers of all meters, each once, on their way into Kafka and PostgreSQL.
+pub fn registers(it: &Registers) -> Vec<Figure> {
+    let figure =
+        |what: &str, value: f64, unit: &'static str, target: Target| Figure { name: format!("registers: {what}"), value, unit, target };
+    vec![
+        figure("registers", it.rows as f64, "", Target::AtLeast(50_000.0)),
+        figure("from the first frame until all are in Kafka", it.kafka_s, "s", Target::None),
+        figure("from the first frame until all are in PostgreSQL", it.postgres_s, "s", Target::AtMost(5.0)),
+        figure("rows that differ", it.differing as f64, "rows", Target::AtMost(0.0)),
+        figure("lost in Kafka", it.verdict.lost as f64, "records", Target::AtMost(0.0)),
+        figure("doubled in Kafka", (it.verdict.doubled + it.verdict.foreign) as f64, "records", Target::AtMost(0.0)),
+    ]
+}
+
 /// The table's head, in Markdown.
 pub const HEAD: &str = "\
 | processors | meters | asked for, frames/s | records a frame | frames/s | readings/s | CPU µs a frame: gate + processor | Kafka | generator \
@@ -161,7 +251,7 @@ mod tests {
 
     fn outcome(rate: Option<f64>, frames_per_s: f64) -> Outcome {
         Outcome {
-            load: Load { meters: 1_000, records_per_frame: 1, rate, warm_up_s: 1.0, seconds: 1.0 },
+            load: Load { meters: 1_000, records_per_frame: 1, channels: 1, rate, warm_up_s: 1.0, seconds: 1.0 },
             processors: 1,
             frames_per_s,
             readings_per_s: frames_per_s,

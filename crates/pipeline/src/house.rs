@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use testkit::process::Server;
 use testkit::{Kafka, await_until, ports};
 
+use crate::load::{Errand, Job};
+
 const START: Duration = Duration::from_secs(60);
 
 /// Kafka, certificates, and where our programs are. Kafka stays for all runs, so that its virtual machine is warm.
@@ -35,6 +37,8 @@ pub struct Run {
     pub port: u16,
     /// What all topics of this run begin with.
     pub prefix: String,
+    /// Further sections of the processors' configuration.
+    sinks: String,
     dir: PathBuf,
 }
 
@@ -69,8 +73,18 @@ impl House {
         self.dir.path().join("pki")
     }
 
+    /// An errand for the load generator at the gate of a run.
+    pub fn job(&self, run: &Run, errand: Errand) -> Job {
+        Job { port: run.port, pki: self.pki(), errand }
+    }
+
     /// Starts a gate and `processors` processors that know nothing of earlier runs, and waits until they own all partitions.
     pub async fn start(&mut self, processors: usize) -> anyhow::Result<Run> {
+        self.start_with(processors, String::new()).await
+    }
+
+    /// The same with further sections in the processors' configuration.
+    pub async fn start_with(&mut self, processors: usize, sinks: String) -> anyhow::Result<Run> {
         self.runs += 1;
         let dir = self.dir.path().join(format!("run-{}", self.runs));
         fs::create_dir(&dir)?;
@@ -81,7 +95,7 @@ impl House {
             Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
         })
         .await?;
-        let mut run = Run { gate, processors: Vec::new(), port, prefix: format!("run{}-", self.runs), dir };
+        let mut run = Run { gate, processors: Vec::new(), port, prefix: format!("run{}-", self.runs), sinks, dir };
         for number in 0..processors {
             run.processors.push(self.processor(&run, number)?);
         }
@@ -93,7 +107,7 @@ impl House {
     pub fn processor(&self, run: &Run, number: usize) -> anyhow::Result<Processor> {
         let [metrics_port] = ports::free()?;
         let name = processor_name(number);
-        let config = processor_config(&self.pki(), &name, run.port, self.kafka.bootstrap(), &run.prefix, metrics_port);
+        let config = processor_config(&self.pki(), &name, run.port, self.kafka.bootstrap(), &run.prefix, metrics_port) + &run.sinks;
         let server = self.program("stream-processor", &run.dir, &format!("{name}-{metrics_port}"), &config)?;
         Ok(Processor { server, metrics_port })
     }
@@ -202,13 +216,13 @@ fn gate_config(pki: &Path, port: u16) -> String {
     )
 }
 
-/// Defaults, but for the intervals: the way to Kafka is measured, not what is derived from there on.
+/// Defaults, but for intervals and power quality: the way to Kafka is measured, not what is derived from there on.
 fn processor_config(pki: &Path, name: &str, port: u16, kafka: &str, prefix: &str, metrics_port: u16) -> String {
     let pki = pki.display();
     format!(
         "[mqtt]\nservers = ['gate://127.0.0.1:{port}']\nclient_id = '{name}'\nca_file = '{pki}/ca.pem'\n\
          certificate_file = '{pki}/issued/{name}.pem'\nkey_file = '{pki}/issued/{name}.key'\nreconnect_max_ms = 1000\n\
          [kafka]\nbootstrap_servers = '{kafka}'\ntopic_prefix = '{prefix}'\n[http]\nlisten = '127.0.0.1:{metrics_port}'\n\
-         [intervals]\nenabled = false\n"
+         [intervals]\nenabled = false\n[quality]\nenabled = false\n"
     )
 }

@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use wire::topic::Shard;
 
 use crate::house::{House, PARTITIONS, Run};
-use crate::load::{Job, Stage};
+use crate::load::{Errand, Stage};
 use crate::plan::{self, Load, now_us};
 use crate::scenario::Generator;
 use crate::usage::rss;
@@ -47,7 +47,7 @@ pub async fn run(house: &mut House, load: &Load) -> anyhow::Result<Memory> {
 fn measure(house: &House, run: &Run, load: &Load) -> anyhow::Result<Memory> {
     let processor = run.processors[0].server.id();
     let known = rss(processor)?;
-    let mut generator = Generator::start(&Job { port: run.port, pki: house.pki(), load: load.clone() })?;
+    let mut generator = Generator::start(&house.job(run, Errand::Load(load.clone())))?;
     let Stage::Ready { .. } = generator.next()? else { bail!("the load generator is not ready") };
     let Stage::Begin(_) = generator.next()? else { bail!("the measurement does not begin") };
     let begin = rss(processor)?;

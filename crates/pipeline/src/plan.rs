@@ -13,7 +13,7 @@ use wire::frame::{FrameBuilder, RECORDS_MAX};
 
 /// Readings that are told again and again, under other times and numbers.
 const PATTERN_LEN: usize = 1_000;
-static PATTERN: LazyLock<Vec<Reading>> = LazyLock::new(pattern);
+pub(crate) static PATTERN: LazyLock<Vec<Reading>> = LazyLock::new(pattern);
 const SEED: u64 = 2026;
 
 /// A run's load. A meter's first frame is its hello, alone; every other one holds as many readings as all.
@@ -23,6 +23,8 @@ pub struct Load {
     pub meters: usize,
     /// Readings in a frame, 1 to 64.
     pub records_per_frame: usize,
+    /// Channels of a meter, which take turns.
+    pub channels: u8,
     /// Frames a second of all meters together; without it each meter sends as fast as it is acknowledged.
     pub rate: Option<f64>,
     /// Before the measurement, in s.
@@ -40,6 +42,7 @@ impl Load {
             "{} records a frame: 1 to {RECORDS_MAX} are possible",
             self.records_per_frame
         );
+        anyhow::ensure!(self.channels > 0, "a meter has a channel or more");
         anyhow::ensure!(self.seconds >= 1.0, "measure for a second or more");
         anyhow::ensure!(self.rate.is_none_or(|rate| rate > 0.0), "a rate is above 0");
         Ok(())
@@ -95,7 +98,8 @@ impl Plan {
         let before_last = count - 1 - (seq as i64 - 2) % count;
         let period_ms = (self.due_us(meter, frame) - self.due_us(meter, frame - 1)) / 1_000;
         let reading = PATTERN[(meter * 131 + seq as usize) % PATTERN.len()];
-        Record::Reading(Reading { time: UnixMillis(due_ms - before_last * period_ms / count), ..reading })
+        let channel = ((seq - 2) % Seq::from(self.load.channels)) as u8;
+        Record::Reading(Reading { time: UnixMillis(due_ms - before_last * period_ms / count), channel, ..reading })
     }
 
     /// The bytes of a meter's frame.
@@ -181,7 +185,7 @@ mod tests {
     use super::*;
 
     fn plan(records_per_frame: usize) -> Plan {
-        let load = Load { meters: 3, records_per_frame, rate: Some(30.0), warm_up_s: 1.0, seconds: 1.0 };
+        let load = Load { meters: 3, records_per_frame, channels: 1, rate: Some(30.0), warm_up_s: 1.0, seconds: 1.0 };
         Plan::new(load, 1_800_000_000_000_000)
     }
 

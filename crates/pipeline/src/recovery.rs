@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use testkit::await_until;
 
-use crate::audit::{self, Verdict};
+use crate::audit::{self, Frames, Verdict};
 use crate::house::{House, Run};
-use crate::load::{Age, Job, Stage};
+use crate::load::{Age, Errand, Stage};
 use crate::plan::{Load, Plan};
 use crate::scenario::Generator;
 
@@ -36,7 +36,7 @@ pub async fn run(house: &mut House, load: &Load) -> anyhow::Result<Recovery> {
 }
 
 async fn measure(house: &House, run: &mut Run, load: &Load) -> anyhow::Result<Recovery> {
-    let mut generator = Generator::start(&Job { port: run.port, pki: house.pki(), load: load.clone() })?;
+    let mut generator = Generator::start(&house.job(run, Errand::Load(load.clone())))?;
     let Stage::Ready { start_us } = generator.next()? else { bail!("the load generator is not ready") };
     let Stage::Begin(_) = generator.next()? else { bail!("the measurement does not begin") };
     run.processors[0].server.kill()?;
@@ -51,6 +51,6 @@ async fn measure(house: &House, run: &mut Run, load: &Load) -> anyhow::Result<Re
     let Stage::End(_) = generator.next()? else { bail!("the measurement does not end") };
     let Stage::Drained { frames, missing, age, .. } = generator.next()? else { bail!("the load does not end") };
     anyhow::ensure!(missing == 0, "{missing} frames were never acknowledged");
-    let verdict = audit::audit(house.kafka.bootstrap(), &run.prefix, &Plan::new(load.clone(), start_us), &frames)?;
+    let verdict = audit::audit(house.kafka.bootstrap(), &run.prefix, &Frames(&Plan::new(load.clone(), start_us), &frames))?;
     Ok(Recovery { seconds, age, verdict })
 }

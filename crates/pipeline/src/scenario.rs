@@ -5,9 +5,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use crate::audit::{self, Verdict};
+use crate::audit::{self, Frames, Verdict};
 use crate::house::{House, Run};
-use crate::load::{Age, Counts, Job, Stage};
+use crate::load::{Age, Counts, Errand, Job, Stage};
 use crate::plan::{Load, Plan};
 use crate::usage::{cpu_s, peak_rss};
 
@@ -69,6 +69,11 @@ impl Generator {
         Ok(Self { child, lines })
     }
 
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for what it says next.
     pub(crate) fn next(&mut self) -> anyhow::Result<Stage> {
         let mut line = String::new();
@@ -83,6 +88,13 @@ impl Drop for Generator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Processor time used so far by [`PROCESSES`], in s.
+pub(crate) fn cpu_of_all(house: &House, run: &Run, generator: &Generator) -> anyhow::Result<[f64; 4]> {
+    let processors = run.processors.iter().map(|it| cpu_s(it.server.id())).sum::<anyhow::Result<f64>>()?;
+    let kafka = house.kafka.id().context("Kafka has ended")?;
+    Ok([cpu_s(run.gate.id())?, processors, cpu_s(kafka)?, cpu_s(generator.id())?])
 }
 
 /// A moment of a run.
@@ -103,23 +115,20 @@ pub async fn run(house: &mut House, load: &Load, processors: usize) -> anyhow::R
 }
 
 fn measure(house: &House, run: &Run, load: &Load) -> anyhow::Result<Outcome> {
-    let mut generator = Generator::start(&Job { port: run.port, pki: house.pki(), load: load.clone() })?;
+    let mut generator = Generator::start(&house.job(run, Errand::Load(load.clone())))?;
     let Stage::Ready { start_us } = generator.next()? else { bail!("the load generator is not ready") };
-    let (kafka, generators) = (house.kafka.id().context("Kafka has ended")?, generator.child.id());
-    let moment = |counts: Counts| -> anyhow::Result<Moment> {
-        let processors = run.processors.iter().map(|it| cpu_s(it.server.id())).sum::<anyhow::Result<f64>>()?;
-        let times = [cpu_s(run.gate.id())?, processors, cpu_s(kafka)?, cpu_s(generators)?];
-        Ok(Moment { counts, cpu_s: times, transactions: run.transactions()? })
+    let moment = |counts: Counts, generator: &Generator| -> anyhow::Result<Moment> {
+        Ok(Moment { counts, cpu_s: cpu_of_all(house, run, generator)?, transactions: run.transactions()? })
     };
     let Stage::Begin(counts) = generator.next()? else { bail!("the measurement does not begin") };
-    let begin = moment(counts)?;
+    let begin = moment(counts, &generator)?;
     let Stage::End(counts) = generator.next()? else { bail!("the measurement does not end") };
-    let end = moment(counts)?;
+    let end = moment(counts, &generator)?;
     let Stage::Drained { frames, missing, repeated, age } = generator.next()? else { bail!("the load does not end") };
     anyhow::ensure!(missing == 0, "{missing} frames were never acknowledged");
 
     let plan = Plan::new(load.clone(), start_us);
-    let verdict = audit::audit(house.kafka.bootstrap(), &run.prefix, &plan, &frames)?;
+    let verdict = audit::audit(house.kafka.bootstrap(), &run.prefix, &Frames(&plan, &frames))?;
     let acknowledged = (end.counts.acknowledged - begin.counts.acknowledged) as f64;
     let frames_per_s = acknowledged / load.seconds;
     Ok(Outcome {
@@ -137,6 +146,6 @@ fn measure(house: &House, run: &Run, load: &Load) -> anyhow::Result<Outcome> {
     })
 }
 
-fn most_memory(run: &Run) -> anyhow::Result<f64> {
+pub(crate) fn most_memory(run: &Run) -> anyhow::Result<f64> {
     run.processors.iter().try_fold(0.0, |most: f64, it| Ok(most.max(peak_rss(it.server.id())?)))
 }

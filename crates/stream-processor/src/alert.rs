@@ -179,6 +179,40 @@ impl Alerts {
         self.open.insert(alert.id, alert);
     }
 
+    /// An alert that is open already; whoever it stands for is told by [`Self::restore_held`]. One that stands for nobody is over with the next
+    /// tick.
+    pub fn reopen(&mut self, alert: Alert) {
+        self.open.insert(alert.id, alert);
+    }
+
+    /// A condition that holds since then, as a predecessor left it: it may be raised already, alone or with its group, or somebody may have
+    /// cleared it (`was_cleared` by this id), so that it is not raised again; otherwise it waits.
+    pub fn restore_held(&mut self, subject: &str, group: Option<&str>, since: UnixMillis, was_cleared: impl Fn(AlertId) -> bool) {
+        let names = || std::iter::once(subject).chain(group);
+        let open = names().find_map(|name| self.open.values().find(|it| it.subject == name)).map(|it| it.id);
+        let cleared = || {
+            let ids = names().map(|name| alert_id(self.rule.name, name, since.interval_start(self.rule.window_ms)));
+            ids.into_iter().find(|id| was_cleared(*id))
+        };
+        let watched = match open.or_else(cleared) {
+            Some(alert) => Watched::Raised { alert, gone: None },
+            None => Watched::Waiting { since, group: group.map(str::to_owned) },
+        };
+        self.watched.insert(subject.to_owned(), watched);
+    }
+
+    /// An alert is over, and so is what is known of those it stands for: they are not what they were.
+    pub fn forget(&mut self, id: AlertId, at: UnixMillis) -> Option<Alert> {
+        self.watched.retain(|_, it| !matches!(it, Watched::Raised { alert, .. } if *alert == id));
+        self.open.remove(&id).map(|alert| Alert { state: State::Cleared, at, who: None, ..alert })
+    }
+
+    /// Whether time alone may change something.
+    pub fn is_waiting(&self) -> bool {
+        let waits = |it: &Watched| matches!(it, Watched::Waiting { .. } | Watched::Raised { gone: Some(_), .. });
+        self.watched.values().any(waits) || self.open.values().any(|it| matches!(it.state, State::Shelved(_)))
+    }
+
     /// What is open.
     pub fn open(&self) -> impl Iterator<Item = &Alert> {
         self.open.values()

@@ -1,7 +1,11 @@
 //! Configuration: the commented default file, laid under the user's file, laid under the environment.
 
 mod analytics;
+mod commands;
 mod intervals;
+mod mqtt;
+mod quality;
+mod sinks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +17,11 @@ use toml::{Table, Value};
 
 use crate::interval::{Calendar, Rules};
 pub use analytics::Analytics;
+pub use commands::Commands;
 pub use intervals::Intervals;
+pub use mqtt::{Mqtt, Scheme, Server};
+pub use quality::Quality;
+pub use sinks::{Avro, Postgres, Webhook};
 
 /// The default file: the reference of all keys.
 pub const DEFAULT: &str = include_str!("../stream-processor.toml");
@@ -62,93 +70,14 @@ pub struct Config {
     pub limits: Limits,
     pub live: Live,
     pub intervals: Intervals,
+    pub quality: Quality,
     pub analytics: Analytics,
+    pub postgres: Postgres,
+    pub avro: Avro,
+    pub webhook: Webhook,
+    pub commands: Commands,
     pub http: Http,
     pub log: Log,
-}
-
-/// Section `[mqtt]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the default file documents every key")]
-pub struct Mqtt {
-    pub servers: Vec<Server>,
-    pub client_id: String,
-    pub ca_file: PathBuf,
-    pub certificate_file: PathBuf,
-    pub key_file: PathBuf,
-    pub keep_alive_ms: u64,
-    pub reconnect_min_ms: u64,
-    pub reconnect_max_ms: u64,
-}
-
-/// A broker's address: `gate://host:port`, `mqtts://host:port` or `mqtt://host:port`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Server {
-    /// What it is, and how it is spoken to.
-    pub scheme: Scheme,
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// What a broker is, and how it is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Our gate, with TLS: it takes batches of acknowledgements.
-    Gate,
-    /// Any broker, with TLS.
-    Mqtts,
-    /// Any broker, in the clear.
-    Mqtt,
-}
-
-impl Scheme {
-    const ALL: [Self; 3] = [Self::Gate, Self::Mqtts, Self::Mqtt];
-
-    /// As in an address.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Gate => "gate",
-            Self::Mqtts => "mqtts",
-            Self::Mqtt => "mqtt",
-        }
-    }
-}
-
-impl Server {
-    /// Whether it is spoken to with TLS.
-    pub const fn has_tls(&self) -> bool {
-        !matches!(self.scheme, Scheme::Mqtt)
-    }
-}
-
-impl TryFrom<String> for Server {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let problem = || {
-            format!(
-                "{text:?} is no broker address; write gate://host:port for our broker, mqtts://host:port or mqtt://host:port for others"
-            )
-        };
-        let (scheme, address) = text.split_once("://").ok_or_else(problem)?;
-        let scheme = Scheme::ALL.into_iter().find(|it| it.name() == scheme).ok_or_else(problem)?;
-        let (host, port) = address.rsplit_once(':').ok_or_else(problem)?;
-        let port = port.parse().map_err(|_| problem())?;
-        if host.is_empty() {
-            return Err(problem());
-        }
-        Ok(Self { scheme, host: host.to_owned(), port })
-    }
-}
-
-impl std::fmt::Display for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme.name(), self.host, self.port)
-    }
 }
 
 /// Section `[kafka]`.
@@ -286,19 +215,22 @@ impl Config {
         if self.commit.batch_records_max == 0 || self.commit.queue_frames_max == 0 {
             return problem("commit", "batch_records_max and queue_frames_max must be 1 or more");
         }
+        if self.commands.resend_first_ms < 100 || self.commands.resend_max_ms < self.commands.resend_first_ms {
+            return problem("commands.resend_first_ms", "must be between 100 and commands.resend_max_ms");
+        }
         if !analytics::SETTLE_MS.contains(&self.analytics.settle_ms) {
             return problem("analytics.settle_ms", "must be between 900000 (a quarter of an hour) and 86400000 (a day)");
         }
+        if !analytics::STORM_MS.contains(&self.analytics.storm_ms) {
+            return problem("analytics.storm_ms", "must be between 1000 and 3600000");
+        }
+        self.postgres.check()?;
+        self.avro.check()?;
+        self.webhook.check()?;
         Rules::new(self.intervals.rules.clone(), Calendar::default())
             .map_err(|error| ConfigError::Value { key: "intervals.rules", problem: error.to_string() })?;
+        self.quality_rules()?;
         Ok(())
-    }
-}
-
-impl Mqtt {
-    /// Longest time without a packet before the broker gives this instance up.
-    pub const fn keep_alive(&self) -> Duration {
-        Duration::from_millis(self.keep_alive_ms)
     }
 }
 
@@ -378,7 +310,14 @@ mod tests {
             ("[topics]\nmin_insync_replicas = 2", "must not exceed"),
             ("[intervals.rules]\nhorizon_ms = 5", "intervals.rules horizon_ms is 5: 3600000 to 604800000 are possible"),
             ("[intervals.rules]\nhorizon = 5", "unknown field `horizon`"),
+            ("[quality.rules]\nnominal_voltage_v = 23", "quality.rules nominal_voltage_v is 23: 100 to 500 are possible"),
             ("[analytics]\nsettle_ms = 5", "analytics.settle_ms must be between 900000"),
+            ("[postgres]\nenabled = true\nschema = 'a\"b'", "postgres.schema must be"),
+            ("[postgres]\nbatch_rows_max = 0", "postgres.batch_rows_max must be"),
+            ("[postgres]\nenabled = true\nreadings = false\nintervals = false", "postgres makes rows of nothing"),
+            ("[avro]\nregistry_url = 'localhost'", "avro.registry_url must begin with http:// or https://"),
+            ("[webhook]\nenabled = true\nurl = 'localhost:9093'", "webhook.url must begin with http:// or https://"),
+            ("[webhook]\nrepeat_ms = 0", "webhook.repeat_ms must be"),
             ("[log]\nformat = 'xml'", "unknown variant `xml`"),
             ("[kafka", "test.toml"),
         ] {

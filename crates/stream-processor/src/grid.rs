@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::topics::TOPOLOGY;
-use contracts::{FeederIntervalRecord, FeederRecord, IntervalRecord};
+use contracts::{FeederEventRecord, FeederIntervalRecord, FeederRecord, IntervalRecord};
 use measure::{FeederId, MeterId};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
+use serde::Serialize;
 use tokio::sync::watch;
 use wire::topic::Shard;
 
@@ -21,18 +22,55 @@ use crate::balance::topology::Feeder;
 use crate::derive::{Copied, Copies};
 use crate::kafka::{Clients, Context, Group};
 use crate::metrics::Metrics;
+use crate::quality::watch::Contracts;
+use crate::quality::{Output, Sign};
 
 /// How fast a request to end is seen.
 const POLL: Duration = Duration::from_millis(200);
 
-type Table = HashMap<MeterId, FeederId>;
+/// Where a meter is, and what power its house's contract allows, in W.
+#[derive(Clone, Debug)]
+struct Place {
+    feeder: FeederId,
+    contract_power_w: Option<f64>,
+}
+
+type Table = HashMap<MeterId, Place>;
 
 /// The table as it is now; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Grid {
     table: watch::Receiver<Arc<Table>>,
-    topic: Arc<str>,
+    intervals: Arc<str>,
+    events: Arc<str>,
     partitions: u16,
+}
+
+impl Grid {
+    fn feeder(&self, meter: &MeterId) -> Option<FeederId> {
+        Some(self.table.borrow().get(meter)?.feeder.clone())
+    }
+
+    fn copied(&self, topic: &Arc<str>, feeder: &FeederId, record: &impl Serialize) -> Option<Copied> {
+        let (partition, key) = (Shard::of_feeder(feeder).partition(self.partitions), feeder.to_string());
+        Some(Copied { topic: Arc::clone(topic), partition, key, value: serde_json::to_vec(record).ok()? })
+    }
+}
+
+impl Contracts for Grid {
+    fn power_w(&self, meter: &MeterId) -> Option<f64> {
+        self.table.borrow().get(meter)?.contract_power_w
+    }
+}
+
+impl Copies<Output> for Grid {
+    /// What happened at a meter, for its feeder; none if the topology does not know the meter.
+    fn copy(&self, output: &Output) -> Option<Copied> {
+        let Output::Sign(Sign { meter, kind, since, at }) = output else { return None };
+        let feeder = self.feeder(meter)?;
+        let record = FeederEventRecord { feeder: feeder.clone(), meter: meter.clone(), kind: *kind, since_ms: *since, at_ms: *at };
+        self.copied(&self.events, &feeder, &record)
+    }
 }
 
 impl Copies<IntervalRecord> for Grid {
@@ -41,18 +79,16 @@ impl Copies<IntervalRecord> for Grid {
         if interval.length != contracts::intervals::IntervalLength::QuarterHour {
             return None;
         }
-        let feeder = self.table.borrow().get(&interval.meter)?.clone();
-        let (partition, key) = (Shard::of_feeder(&feeder).partition(self.partitions), feeder.to_string());
-        let value = serde_json::to_vec(&FeederIntervalRecord { feeder, interval: interval.clone() }).ok()?;
-        Some(Copied { topic: Arc::clone(&self.topic), partition, key, value })
+        let feeder = self.feeder(&interval.meter)?;
+        let record = FeederIntervalRecord { feeder: feeder.clone(), interval: interval.clone() };
+        self.copied(&self.intervals, &feeder, &record)
     }
 }
 
 /// Reads the topology and keeps a [`Grid`] up to date.
 pub struct Follower {
     consumer: BaseConsumer<Context>,
-    feeders: BTreeMap<Vec<u8>, Vec<MeterId>>,
-    names: BTreeMap<Vec<u8>, FeederId>,
+    feeders: BTreeMap<Vec<u8>, Vec<(MeterId, Place)>>,
     table: watch::Sender<Arc<Table>>,
     metrics: Metrics,
 }
@@ -68,11 +104,11 @@ impl Follower {
         }
         consumer.assign(&assignment)?;
         let (table, receiver) = watch::channel(Arc::default());
-        let mut it = Self { consumer, feeders: BTreeMap::new(), names: BTreeMap::new(), table, metrics };
+        let mut it = Self { consumer, feeders: BTreeMap::new(), table, metrics };
         let mut open: BTreeSet<i32> = (0..i32::from(partitions)).collect();
         while !open.is_empty() {
             match it.consumer.poll(clients.request_timeout) {
-                Some(Ok(message)) => take(&mut it.feeders, &mut it.names, &it.metrics, &message),
+                Some(Ok(message)) => take(&mut it.feeders, &it.metrics, &message),
                 Some(Err(KafkaError::PartitionEOF(partition))) => _ = open.remove(&partition),
                 Some(Err(error)) if is_passing(&error) => {}
                 Some(Err(error)) => return Err(error),
@@ -80,8 +116,9 @@ impl Follower {
             }
         }
         it.publish();
-        let topic = clients.topic(&contracts::topics::FEEDER_INTERVALS).into();
-        Ok((it, Grid { table: receiver, topic, partitions }))
+        let topic = |topic| clients.topic(topic).into();
+        let (intervals, events) = (topic(&contracts::topics::FEEDER_INTERVALS), topic(&contracts::topics::FEEDER_EVENTS));
+        Ok((it, Grid { table: receiver, intervals, events, partitions }))
     }
 
     /// Follows until `is_over`. Blocks. Errors are the client's to get over: the table stays as it was.
@@ -89,7 +126,7 @@ impl Follower {
         while !is_over() {
             match self.consumer.poll(POLL) {
                 None | Some(Err(KafkaError::PartitionEOF(_))) => continue,
-                Some(Ok(message)) => take(&mut self.feeders, &mut self.names, &self.metrics, &message),
+                Some(Ok(message)) => take(&mut self.feeders, &self.metrics, &message),
                 Some(Err(error)) => {
                     tracing::debug!(%error, "topology");
                     continue;
@@ -100,36 +137,27 @@ impl Follower {
     }
 
     fn publish(&self) {
-        let of = |(key, meters): (&Vec<u8>, &Vec<MeterId>)| {
-            let feeder = self.names.get(key)?.clone();
-            Some(meters.iter().map(move |meter| (meter.clone(), feeder.clone())).collect::<Vec<_>>())
-        };
-        self.table.send_replace(Arc::new(self.feeders.iter().filter_map(of).flatten().collect()));
+        self.table.send_replace(Arc::new(self.feeders.values().flatten().cloned().collect()));
     }
 }
 
-fn take(
-    feeders: &mut BTreeMap<Vec<u8>, Vec<MeterId>>,
-    names: &mut BTreeMap<Vec<u8>, FeederId>,
-    metrics: &Metrics,
-    message: &BorrowedMessage<'_>,
-) {
+fn take(feeders: &mut BTreeMap<Vec<u8>, Vec<(MeterId, Place)>>, metrics: &Metrics, message: &BorrowedMessage<'_>) {
     let key = message.key().unwrap_or_default().to_vec();
     let feeder = match message.payload() {
         None => None,
         Some(bytes) => read_feeder(&key, bytes).inspect_err(|error| unreadable(metrics, error)).ok(),
     };
     match feeder {
-        Some(feeder) => {
-            feeders.insert(key.clone(), feeder.meters().cloned().collect());
-            names.insert(key, feeder.id);
-        }
+        Some(feeder) => _ = feeders.insert(key, places(&feeder)),
         // What can't be so counts as taken away: nobody knows where its meters are.
-        None => {
-            feeders.remove(&key);
-            names.remove(&key);
-        }
+        None => _ = feeders.remove(&key),
     }
+}
+
+fn places(feeder: &Feeder) -> Vec<(MeterId, Place)> {
+    let contract = |meter: &MeterId| feeder.houses.iter().find(|it| it.meter == *meter).and_then(|it| it.contract_power_w);
+    let place = |meter: &MeterId| (meter.clone(), Place { feeder: feeder.id.clone(), contract_power_w: contract(meter) });
+    feeder.meters().map(place).collect()
 }
 
 fn unreadable(metrics: &Metrics, error: &str) {

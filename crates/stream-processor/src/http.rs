@@ -27,11 +27,18 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, shutdown: impl Futur
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
-/// Ready means: takes frames of some partition from some broker. An instance beyond the number of partitions waits, and is not ready.
+/// Ready means: takes frames of some partition from some broker, and no sink is stuck. An instance beyond the number of partitions waits,
+/// and is not ready.
 async fn ready(State(metrics): State<Metrics>) -> (StatusCode, String) {
     let (partitions, brokers) = (metrics.partitions_owned.get(), metrics.brokers_connected.get());
-    let status = if partitions > 0 && brokers > 0 { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, format!("partitions owned: {partitions}\nbrokers connected: {brokers}\n"))
+    let stuck = metrics.sinks.stuck();
+    let is_ready = partitions > 0 && brokers > 0 && stuck.is_empty();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut text = format!("partitions owned: {partitions}\nbrokers connected: {brokers}\n");
+    for (sink, partitions) in stuck {
+        text.push_str(&format!("{sink}: stuck on {partitions} partitions\n"));
+    }
+    (status, text)
 }
 
 async fn encode(State(metrics): State<Metrics>) -> impl IntoResponse {

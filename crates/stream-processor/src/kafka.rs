@@ -21,8 +21,18 @@ impl Group {
     pub const INGEST: Self = Self("ferraris-ingest");
     /// Makes intervals of readings.
     pub const INTERVALS: Self = Self("ferraris-intervals");
+    /// Makes power quality of readings, and notices their absence.
+    pub const QUALITY: Self = Self("ferraris-quality");
+    /// Takes commands to meters.
+    pub const COMMANDS: Self = Self("ferraris-commands");
     /// Finds alerts on feeders.
     pub const ANALYTICS: Self = Self("ferraris-analytics");
+    /// Makes rows of PostgreSQL.
+    pub const POSTGRES: Self = Self("ferraris-postgres");
+    /// Writes readings and intervals once more, in Avro.
+    pub const AVRO: Self = Self("ferraris-avro");
+    /// Tells an Alertmanager of alerts.
+    pub const WEBHOOK: Self = Self("ferraris-webhook");
 }
 
 /// Why the Kafka settings can't be used.

@@ -6,8 +6,9 @@
 //! acknowledges ([`acks`], [`links`]). What operators see ([`live`],
 //! [`latest`]) comes after the commit.
 //!
-//! What follows from the readings is derived by further groups: [`interval`] by [`derive`](mod@derive), which passes on what belongs to a
-//! feeder ([`grid`]); [`balance`] and [`alert`] by [`analytics`].
+//! What follows from the readings is derived by further groups: [`interval`] and [`quality`] by [`derive`](mod@derive), which passes on what
+//! belongs to a feeder ([`grid`]); [`balance`], [`outage`] and [`alert`] by [`analytics`]. Where it goes on to from Kafka is a matter of
+//! [`sink`]. The other way go [`commands`].
 //!
 //! Nothing is kept on disk: [`ledger`] brings everything back from Kafka. Memory is bounded everywhere, and what does not fit is dropped
 //! and counted ([`metrics`]), because the meters send again whatever was not acknowledged.
@@ -16,6 +17,8 @@ pub mod acks;
 pub mod alert;
 pub mod analytics;
 pub mod balance;
+pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod derive;
 pub mod grid;
@@ -29,10 +32,13 @@ pub mod links;
 pub mod live;
 pub mod metrics;
 pub mod observer;
+pub mod outage;
 pub mod ownership;
+pub mod quality;
 pub mod records;
 pub mod routes;
 pub mod shard;
+pub mod sink;
 pub mod tls;
 pub mod topics;
 pub mod transaction;

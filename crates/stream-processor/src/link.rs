@@ -2,13 +2,17 @@
 //!
 //! Each broker has a connection and a task of its own, so that none waits for another that is slow or away. What MQTT itself acknowledges
 //! means nothing here: a frame that is lost between broker and worker comes again, because only the commit answers it. So sessions are
-//! clean, and publishing is QoS 0. A link subscribes to the shards of the partitions that take frames. With several gates it also hears
-//! `state/` of each, and passes it on to the others: a meter that moved has its older session closed.
+//! clean, and publishing is QoS 0. A link subscribes to the shards of the partitions that take frames. It also hears `state/` of each gate:
+//! for commands that wait for their meters, and with several gates to pass it on to the others, where a meter that moved has its older
+//! session closed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::StateValue;
+use contracts::state::Presence;
+use measure::MeterId;
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
 };
@@ -16,6 +20,7 @@ use tokio::sync::watch;
 use wire::frame::FRAME_LEN_MAX;
 use wire::topic::{STATE_ALL, Shard, Topic, up_filter};
 
+use crate::commands::Heralds;
 use crate::config::{Mqtt, Scheme, Server};
 use crate::links::{Links, Sender};
 use crate::metrics::{BrokerMetrics, Dropped, Metrics};
@@ -75,20 +80,22 @@ impl Link {
         }
     }
 
-    /// Keeps the connection up and hands frames to `routes` until the link is disconnected on purpose or the task is aborted.
-    pub async fn run(mut self, routes: Arc<Routes>, links: Links, metrics: Metrics) {
-        let arrivals = (self.server.scheme == Scheme::Gate && links.has_several_gates()).then(|| links.arrivals());
+    /// Keeps the connection up, hands frames to `routes` and tells `heralds` of meters that come online, until the link is disconnected on
+    /// purpose or the task is aborted.
+    pub async fn run(mut self, routes: Arc<Routes>, links: Links, heralds: Option<Arc<Heralds>>, metrics: Metrics) {
+        let hears_state = heralds.is_some() || links.has_several_gates();
+        let arrivals = (self.server.scheme == Scheme::Gate && hears_state).then(|| links.arrivals());
         // Our gate waits for a slow reader by itself, and what is lost all the same comes again: an answer to each frame would be for nothing.
         // Other brokers drop what a slow reader did not ask to have acknowledged.
         let qos = if self.server.scheme == Scheme::Gate { QoS::AtMostOnce } else { QoS::AtLeastOnce };
         let subscriber = subscribe(self.client.clone(), qos, Arc::clone(&routes), self.connection.subscribe(), arrivals);
         tokio::select! {
             () = subscriber => {}
-            () = self.receive(&routes, &links, &metrics) => {}
+            () = self.receive(&routes, &links, heralds.as_deref(), &metrics) => {}
         }
     }
 
-    async fn receive(&mut self, routes: &Routes, links: &Links, metrics: &Metrics) {
+    async fn receive(&mut self, routes: &Routes, links: &Links, heralds: Option<&Heralds>, metrics: &Metrics) {
         let mut connections = 0_u64;
         let mut blocked = BTreeSet::new();
         loop {
@@ -106,7 +113,12 @@ impl Link {
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) if publish.topic.starts_with("state/") => {
                     match publish.topic.parse() {
-                        Ok(topic) => links.pass_on(self.number, &topic, &publish.payload, metrics),
+                        Ok(topic) => {
+                            links.pass_on(self.number, &topic, &publish.payload, metrics);
+                            if let (Some(heralds), Some(meter)) = (heralds, came_online(&publish.payload)) {
+                                heralds.online(meter);
+                            }
+                        }
                         Err(_) => metrics.dropped(Dropped::BadTopic),
                     }
                     continue;
@@ -143,6 +155,12 @@ impl Link {
             tokio::time::sleep(pause).await;
         }
     }
+}
+
+/// The meter that a state says is online.
+fn came_online(state: &[u8]) -> Option<MeterId> {
+    let state: StateValue = serde_json::from_slice(state).ok()?;
+    (state.state == Presence::Online).then_some(state.meter)
 }
 
 /// Hands a frame to its partition's queue. While that is full, frames of the partition are dropped without waiting.

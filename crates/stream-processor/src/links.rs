@@ -3,6 +3,7 @@
 
 use contracts::alerts::AlertSeverity;
 use contracts::{AlertRecord, LiveValue, ReadingRecord};
+use measure::MeterId;
 use rumqttc::{AsyncClient, QoS};
 use tokio::sync::watch;
 use wire::topic::{Severity, Topic};
@@ -53,6 +54,12 @@ impl Links {
         let Ok(value) = serde_json::to_vec(&LiveValue::from(reading)) else { return false };
         let topic = Topic::Live { meter: reading.meter.clone() };
         self.links.iter().filter(|link| !link.publish(&topic, true, value.clone())).count() == 0
+    }
+
+    /// Publishes a command on every broker, for nobody knows where its meter is; false if none of them took it.
+    pub fn command(&self, meter: &MeterId, bytes: &[u8]) -> bool {
+        let topic = Topic::command(meter);
+        self.links.iter().filter(|link| link.publish(&topic, false, bytes.to_vec())).count() > 0
     }
 
     /// Publishes a change in an alert's life on every broker; false if one of them did not take it.

@@ -41,7 +41,9 @@ impl Live {
     /// A reading is committed. Of two with the same time (channels of one meter) the later one offered is shown.
     /// One from the future is not: nothing could follow it.
     pub fn offer(&mut self, reading: ReadingRecord) {
-        if !Self::is_shown(&reading) || self.latest(&reading.meter).is_some_and(|latest| reading.time_ms < latest) {
+        if !Self::is_shown(reading.time_ms, reading.received_ms)
+            || self.latest(&reading.meter).is_some_and(|latest| reading.time_ms < latest)
+        {
             return;
         }
         self.latest.insert(reading.meter.clone(), reading.time_ms);
@@ -51,9 +53,9 @@ impl Live {
         }
     }
 
-    /// Whether a reading's time can be believed.
-    pub fn is_shown(reading: &ReadingRecord) -> bool {
-        reading.time_ms.millis_since(reading.received_ms) <= AHEAD_MS_MAX
+    /// Whether the time of a reading can be believed.
+    pub const fn is_shown(time: UnixMillis, received: UnixMillis) -> bool {
+        time.millis_since(received) <= AHEAD_MS_MAX
     }
 
     /// When something is to be shown; `None` while nothing waits. May lie in the past.

@@ -1,138 +1,18 @@
 //! What this instance counts. One registry per instance; no label names a meter.
 
+mod label;
+
 use std::sync::Arc;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// Why a frame left nothing in Kafka, or left it in the dead letters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Dropped {
-    /// On a topic that holds no frames, or of another meter's shard.
-    BadTopic,
-    /// Its partition is not, or not yet, this instance's.
-    NotOwned,
-    /// Its partition's queue was full.
-    QueueFull,
-    /// It waited for a transaction that failed.
-    TransactionFailed,
-    /// All of it was there already.
-    Repeated,
-    /// Something before it is missing.
-    Hole,
-    /// Checksum or header is bad.
-    BadFrame,
-    /// Its body can't be read; it is in the dead letters.
-    BadBody,
-    /// Too many streams.
-    StreamsFull,
-}
-
-/// How a transaction ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Ended {
-    /// In Kafka.
-    Committed,
-    /// Certainly not in Kafka.
-    Aborted,
-    /// Another instance had opened the partition's producer.
-    Fenced,
-    /// Nobody knows before the ledger is read.
-    Unknown,
-}
-
-/// What could not be sent, and is not missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Unsent {
-    /// An acknowledgement; the meter asks again.
-    Ack,
-    /// A live value on MQTT; the next one follows.
-    Live,
-    /// A record of `meter.latest.v1`; the next one follows.
-    Latest,
-    /// An alert on MQTT; it stands in Kafka.
-    Alert,
-    /// What one gate says of a meter's session, to another; the keep-alive ends an older one there.
-    State,
-}
-
-/// Why a feeder's interval told nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Unused {
-    /// No topology knows its feeder.
-    Feeder,
-    /// Its meter is not on the feeder.
-    Meter,
-    /// It is of a further channel: feeders are watched by the first.
-    Channel,
-    /// Its quarter of an hour has been judged already.
-    Late,
-    /// Its meter stands between the line and a house, and is no part of the balance.
-    LineSide,
-}
-
-/// Why a quarter of an hour of a feeder taught or told nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum LeftOut {
-    /// The line's meter says nothing, or something impossible.
-    Line,
-    /// A house's energy is missing or impossible: no balance.
-    Energy,
-    /// A voltage is missing or impossible: no drops.
-    Voltage,
-}
-
-/// Why what somebody did to an alert changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum ActionRefused {
-    /// It can't be read.
-    Unreadable,
-    /// No such alert is open.
-    Unknown,
-    /// It was in that state already, or the shelf's end was past.
-    Idle,
-    /// Nobody's name, or too long a text.
-    Text,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UnusedBy {
-    reason: Unused,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LeftOutBy {
-    reason: LeftOut,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusedBy {
-    reason: ActionRefused,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
-    reason: Dropped,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
-    outcome: Ended,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct What {
-    what: Unsent,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfBroker {
-    broker: String,
-}
+use crate::sink::metrics::SinkMetrics;
+pub use label::{ActionRefused, Dropped, Ended, LeftOut, Undelivered, Unjudged, Unsent, Unused};
+use label::{LeftOutBy, OfBroker, Outcome, Reason, RefusedBy, UndeliveredBy, UnjudgedBy, UnusedBy, What};
 
 /// What is counted for one broker of the configuration; cheap to clone.
 #[derive(Clone, Debug)]
@@ -169,6 +49,15 @@ pub struct Metrics {
     pub feeder_states: Counter,
     pub feeder_states_unreadable: Counter,
     pub alerts: Counter,
+    pub sinks: SinkMetrics,
+    pub commands_sent: Counter,
+    pub commands_answered: Counter,
+    pub commands_waiting: Gauge,
+    commands_undelivered: Family<UndeliveredBy, Counter>,
+    pub meter_states_unreadable: Counter,
+    pub feeder_events_taken: Counter,
+    pub feeder_events_unused: Counter,
+    readings_unjudged: Family<UnjudgedBy, Counter>,
     feeder_intervals_unused: Family<UnusedBy, Counter>,
     quarter_hours_left_out: Family<LeftOutBy, Counter>,
     actions_refused: Family<RefusedBy, Counter>,
@@ -210,6 +99,15 @@ impl Metrics {
             feeder_states: Counter::default(),
             feeder_states_unreadable: Counter::default(),
             alerts: Counter::default(),
+            sinks: SinkMetrics::default(),
+            commands_sent: Counter::default(),
+            commands_answered: Counter::default(),
+            commands_waiting: Gauge::default(),
+            commands_undelivered: Family::default(),
+            meter_states_unreadable: Counter::default(),
+            feeder_events_taken: Counter::default(),
+            feeder_events_unused: Counter::default(),
+            readings_unjudged: Family::default(),
             feeder_intervals_unused: Family::default(),
             quarter_hours_left_out: Family::default(),
             actions_refused: Family::default(),
@@ -248,8 +146,22 @@ impl Metrics {
         );
         registry.register("derived", "Records derived from readings, in Kafka", it.derived.clone());
         it.register_feeders(&mut registry);
+        it.sinks.register(&mut registry);
+        it.register_commands(&mut registry);
         it.registry = Arc::new(registry);
         it
+    }
+
+    fn register_commands(&self, registry: &mut Registry) {
+        registry.register("commands_sent", "Commands sent to meters, repetitions included", self.commands_sent.clone());
+        registry.register("commands_answered", "Commands whose outcome came while they waited", self.commands_answered.clone());
+        registry.register("commands_waiting", "Commands that wait for their meters", self.commands_waiting.clone());
+        registry.register("commands_undelivered", "Commands that were not sent, by reason", self.commands_undelivered.clone());
+    }
+
+    /// A command was not sent.
+    pub fn undelivered(&self, reason: Undelivered) {
+        self.commands_undelivered.get_or_create(&UndeliveredBy { reason }).inc();
     }
 
     fn register_feeders(&self, registry: &mut Registry) {
@@ -261,11 +173,21 @@ impl Metrics {
         counter("feeder_states", "States of feeders kept in Kafka", &self.feeder_states);
         counter("feeder_states_unreadable", "States that can't be read: their feeders are learned anew", &self.feeder_states_unreadable);
         counter("alerts", "Records of alerts in Kafka", &self.alerts);
+        counter("meter_states_unreadable", "States of meters that can't be read: they begin anew", &self.meter_states_unreadable);
+        counter("feeder_events_taken", "Events of feeders' meters, for the first time", &self.feeder_events_taken);
+        counter("feeder_events_unused", "Events that are none, or of meters that no feeder has", &self.feeder_events_unused);
+        let unjudged = self.readings_unjudged.clone();
+        registry.register("readings_unjudged", "Readings that power quality was not derived from, by reason", unjudged);
         let unused = self.feeder_intervals_unused.clone();
         registry.register("feeder_intervals_unused", "Intervals that told nothing of a feeder, by reason", unused);
         let left_out = self.quarter_hours_left_out.clone();
         registry.register("quarter_hours_left_out", "Quarter hours of feeders that a test left out, by reason", left_out);
         registry.register("actions_refused", "Actions on alerts that changed nothing, by reason", self.actions_refused.clone());
+    }
+
+    /// A reading was not judged.
+    pub fn unjudged(&self, reason: Unjudged) {
+        self.readings_unjudged.get_or_create(&UnjudgedBy { reason }).inc();
     }
 
     /// A feeder's interval told nothing.

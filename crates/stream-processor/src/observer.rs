@@ -3,11 +3,11 @@
 /// Where a partition's worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// A batch is accepted; nothing of it has been handed to Kafka.
+    /// A batch is accepted; nothing of it has been handed to Kafka, or PostgreSQL.
     BeforeProduce,
-    /// Kafka has every record of the transaction; the commit has not been asked for.
+    /// Kafka, or PostgreSQL, has every record of the transaction; the commit has not been asked for.
     BeforeCommit,
-    /// Kafka says that the transaction is committed; nothing has been acknowledged.
+    /// It says that the transaction is committed; nothing has been acknowledged.
     AfterCommitBeforeAck,
 }
 

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use contracts::dead_letter::DeadLetterReason;
 use contracts::ledger::ThroughRow;
+use contracts::readings::Place;
 use contracts::{EventRecord, LedgerKey, LedgerRecord, ReadingRecord, topics};
-use measure::{MeterId, Record, UnixMillis};
+use measure::{MeterId, Reading, Record, UnixMillis};
 use rdkafka::message::{Header, OwnedHeaders};
 use serde::Serialize;
 use wire::topic::Topic;
@@ -101,10 +102,17 @@ impl Outbox {
         for run in batch.records.chunk_by(|one, other| one.meter == other.meter) {
             let mut latest_of_run = None;
             for accepted in run {
-                let reading = self.record(accepted)?.filter(Live::is_shown);
-                latest_of_run = later(latest_of_run, reading);
+                self.record(accepted)?;
+                if let Record::Reading(reading) = &accepted.record
+                    && Live::is_shown(reading.time, accepted.received)
+                    // Of two with the same time the second.
+                    && latest_of_run.is_none_or(|(_, latest): (_, &Reading)| latest.time <= reading.time)
+                {
+                    latest_of_run = Some((accepted, reading));
+                }
             }
-            if let Some(reading) = latest_of_run {
+            if let Some((at, reading)) = latest_of_run {
+                let reading = ReadingRecord::new(&at.meter, at.stream, at.seq, at.received, reading);
                 match latest.get_mut(&reading.meter) {
                     None => _ = latest.insert(reading.meter.clone(), reading),
                     Some(known) if known.time_ms <= reading.time_ms => *known = reading,
@@ -129,23 +137,21 @@ impl Outbox {
         Ok(latest)
     }
 
-    /// Appends a record; returns it if it is a reading.
-    fn record(&mut self, accepted: &Accepted) -> serde_json::Result<Option<ReadingRecord>> {
+    /// Appends a record.
+    fn record(&mut self, accepted: &Accepted) -> serde_json::Result<()> {
         let Accepted { meter, stream, seq, received, record } = accepted;
         let key = self.put(meter.as_str().as_bytes());
-        let mut written = None;
         let (topic, value) = if let Record::Reading(reading) = record {
-            let reading = ReadingRecord::new(meter, *stream, *seq, *received, reading);
             let start = self.bytes.len();
-            reading.write_json(&mut self.bytes);
-            written = Some(reading);
+            let place = Place { meter, stream: *stream, seq: *seq, received: *received };
+            ReadingRecord::write_json_of(place, reading, &mut self.bytes);
             (Target::Readings, Some(start..self.bytes.len()))
         } else {
             let event = EventRecord::new(meter, *stream, *seq, *received, record);
             (Target::Events, event.map(|event| self.put_json(&event)).transpose()?)
         };
         self.records.push(Entry { topic, key, value, headers: None });
-        Ok(written)
+        Ok(())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -181,12 +187,4 @@ fn headers(letter: &DeadLetter) -> OwnedHeaders {
         }
     }
     contract.headers().into_iter().fold(OwnedHeaders::new(), |headers, (key, text)| headers.insert(Header { key, value: Some(&text) }))
-}
-
-/// The later of two readings of a meter by its own time; of two with the same time the second.
-fn later(one: Option<ReadingRecord>, other: Option<ReadingRecord>) -> Option<ReadingRecord> {
-    match (one, other) {
-        (Some(one), Some(other)) if one.time_ms > other.time_ms => Some(one),
-        (one, other) => other.or(one),
-    }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::analytics::Analytics;
+use crate::commands::{Commands, Heralds};
 use crate::config::{Config, ConfigError};
 use crate::derive::Derive;
 use crate::grid::{Follower, Grid};
@@ -20,14 +21,18 @@ use crate::latest::Latest;
 use crate::ledger::{self, LedgerError};
 use crate::metrics::Metrics;
 use crate::observer::{Nobody, Observer};
-use crate::ownership::{self, Ending};
+use crate::ownership::{self, Ending, Work};
 use crate::records::Names;
 use crate::routes::Routes;
 use crate::shard::Limits;
+use crate::sink::avro::{self, Avro, AvroSetupError};
+use crate::sink::http::HttpSetupError;
+use crate::sink::postgres::{Postgres, PostgresSetupError};
+use crate::sink::webhook::Webhook;
 use crate::tls::TlsError;
 use crate::topics::{self, TopicsError};
 use crate::worker::Shared;
-use crate::{http, link};
+use crate::{http, link, quality};
 
 /// Longest wait for the last acknowledgements to leave.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -55,6 +60,15 @@ pub enum StartError {
     /// A file that the configuration names.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The PostgreSQL sink's settings.
+    #[error(transparent)]
+    Postgres(#[from] PostgresSetupError),
+    /// The webhook's settings.
+    #[error(transparent)]
+    Webhook(#[from] HttpSetupError),
+    /// Avro's settings.
+    #[error(transparent)]
+    Avro(#[from] AvroSetupError),
     /// The topology.
     #[error("can't read the topology: {0}")]
     Topology(rdkafka::error::KafkaError),
@@ -100,7 +114,14 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     let rules = config.intervals.enabled.then(|| config.intervals.rules()).transpose()?;
     let metrics = Metrics::new();
     let (links, receivers) = link::links(&config.mqtt, &metrics)?;
-    let report = topics::ensure(&clients, &config.topics).await?;
+    let postgres =
+        config.postgres.enabled.then(|| Postgres::new(&config.postgres, &clients, &metrics, Arc::clone(&observer))).transpose()?;
+    let webhook = config.webhook.enabled.then(|| Webhook::new(&config.webhook, &clients, &metrics)).transpose()?;
+    let avro = config.avro.enabled.then(|| Avro::new(&config.avro, &clients, &metrics)).transpose()?;
+    let mut report = topics::ensure(&clients, &config.topics).await?;
+    if avro.is_some() {
+        report.append(topics::ensure_these(&clients, &config.topics, &avro::TOPICS).await?);
+    }
     for topic in report.created {
         tracing::info!(topic, "created");
     }
@@ -110,8 +131,11 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     check_ledger(&clients, config.topics.partitions).await?;
 
     let latest = if config.live.enabled { Some(Latest::new(&clients).map_err(KafkaSetupError::from)?) } else { None };
-    let grid = if rules.is_some() { Some(read_grid(&clients, config.topics.partitions, &metrics).await?) } else { None };
+    let quality = config.quality.enabled.then(|| config.quality_rules()).transpose()?;
+    let grid =
+        if rules.is_some() || quality.is_some() { Some(read_grid(&clients, config.topics.partitions, &metrics).await?) } else { None };
     let (follower, grid): (Option<Follower>, Option<Grid>) = grid.unzip();
+    let grid = grid.map(Arc::new);
     let analytics = config.analytics.enabled.then(|| Analytics {
         clients: clients.clone(),
         links: links.clone(),
@@ -119,16 +143,27 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
         observer: Arc::clone(&observer),
         commit_interval: Duration::from_millis(config.analytics.commit_interval_ms),
         settle_ms: config.analytics.settle_ms,
+        storm_ms: config.analytics.storm_ms,
     });
+    let quality = quality.map(|rules| quality_group(&config, &clients, rules, grid.as_ref(), (&metrics, &observer)));
     let intervals = rules.map(|rules| Derive {
         clients: clients.clone(),
         group: Group::INTERVALS,
         target: contracts::topics::INTERVALS,
         transform: Arc::new(move |mark| Aggregator::new(rules.clone(), mark.into())),
-        copy: grid.map(|grid| Arc::new(grid) as Arc<_>),
+        states: None,
+        copy: grid.clone().map(|grid| grid as Arc<_>),
         metrics: metrics.clone(),
         observer: Arc::clone(&observer),
         commit_interval: Duration::from_millis(config.intervals.commit_interval_ms),
+    });
+    let heralds = config.commands.enabled.then(|| Arc::new(Heralds::new(config.topics.partitions)));
+    let commands = heralds.clone().map(|heralds| Commands {
+        clients: clients.clone(),
+        links: links.clone(),
+        heralds,
+        metrics: metrics.clone(),
+        pauses: config.commands.pauses(),
     });
     let shared = Arc::new(Shared {
         names: Names::new(&clients),
@@ -145,9 +180,8 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
         live_interval_ms: config.live.enabled.then_some(config.live.interval_ms),
         abandoned: AtomicBool::new(false),
     });
-    let receivers =
-        receivers.into_iter().map(|link| tokio::spawn(link.run(Arc::clone(&shared.routes), shared.links.clone(), shared.metrics.clone())));
-    let links = receivers.collect();
+    let run = |link: link::Link| link.run(Arc::clone(&shared.routes), shared.links.clone(), heralds.clone(), shared.metrics.clone());
+    let links = receivers.into_iter().map(|link| tokio::spawn(run(link))).collect();
     let ending = Arc::new(Ending::default());
     let revoke_timeout = Duration::from_millis(config.commit.revoke_timeout_ms);
     let mut members = JoinSet::new();
@@ -160,14 +194,13 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
             }
         }
     });
-    if let Some(intervals) = intervals {
-        let ending = Arc::clone(&ending);
-        members.spawn_blocking(move || ownership::run(&Arc::new(intervals), &ending, revoke_timeout));
-    }
-    if let Some(analytics) = analytics {
-        let ending = Arc::clone(&ending);
-        members.spawn_blocking(move || ownership::run(&Arc::new(analytics), &ending, revoke_timeout));
-    }
+    join(&mut members, intervals, &ending, revoke_timeout);
+    join(&mut members, quality, &ending, revoke_timeout);
+    join(&mut members, analytics, &ending, revoke_timeout);
+    join(&mut members, commands, &ending, revoke_timeout);
+    join(&mut members, postgres, &ending, revoke_timeout);
+    join(&mut members, avro, &ending, revoke_timeout);
+    join(&mut members, webhook, &ending, revoke_timeout);
     if let Some(follower) = follower {
         let ending = Arc::clone(&ending);
         members.spawn_blocking(move || follower.follow(|| ending.is_over()));
@@ -179,6 +212,14 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
     };
     let http = tokio::spawn(http::serve(listener, shared.metrics.clone(), stopped));
     Ok(Running { shared, ending: EndOnDrop(ending), http_address, http_stop, members, links, http })
+}
+
+/// Takes part in a group, if its work is wanted.
+fn join<W: Work>(members: &mut JoinSet<()>, work: Option<W>, ending: &Arc<Ending>, revoke_timeout: Duration) {
+    if let Some(work) = work {
+        let ending = Arc::clone(ending);
+        members.spawn_blocking(move || ownership::run(&Arc::new(work), &ending, revoke_timeout));
+    }
 }
 
 /// Runs an instance until `shutdown`, then drains it.
@@ -252,6 +293,28 @@ impl Running {
         let _ = self.http.await;
         members.map_err(|error| StartError::Task(error.to_string()))?;
         self.ending.0.fatal().map_or(Ok(()), |why| Err(StartError::Fatal(why.to_owned())))
+    }
+}
+
+fn quality_group(
+    config: &Config,
+    clients: &Clients,
+    rules: quality::Rules,
+    grid: Option<&Arc<Grid>>,
+    (metrics, observer): (&Metrics, &Arc<dyn Observer>),
+) -> Derive<quality::Watch> {
+    let (rules, of_watch) = (Arc::new(rules), metrics.clone());
+    let contracts = grid.map(|grid| Arc::clone(grid) as Arc<_>);
+    Derive {
+        clients: clients.clone(),
+        group: Group::QUALITY,
+        target: contracts::topics::EVENTS,
+        transform: Arc::new(move |_| quality::Watch::new(Arc::clone(&rules), contracts.clone(), of_watch.clone())),
+        states: Some(contracts::topics::METER_STATE),
+        copy: grid.map(|grid| Arc::clone(grid) as Arc<_>),
+        metrics: metrics.clone(),
+        observer: Arc::clone(observer),
+        commit_interval: Duration::from_millis(config.quality.commit_interval_ms),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 use crate::config::Mqtt;
 
@@ -32,18 +32,31 @@ pub enum TlsError {
 
 /// The client's side of TLS as `[mqtt]` says.
 pub fn client(config: &Mqtt) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("mqtt.ca_file", &config.ca_file)? {
-        roots.add(certificate).map_err(|error| file("mqtt.ca_file", &config.ca_file, &error))?;
-    }
+    let roots = roots("mqtt.ca_file", &config.ca_file)?;
     let chain = certificates("mqtt.certificate_file", &config.certificate_file)?;
     let key = PrivateKeyDer::from_pem_file(&config.key_file).map_err(|error| file("mqtt.key_file", &config.key_file, &error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(TlsError::Versions)?;
-    builder.with_root_certificates(roots).with_client_auth_cert(chain, key).map(Arc::new).map_err(TlsError::Identity)
+    builder()?.with_root_certificates(roots).with_client_auth_cert(chain, key).map(Arc::new).map_err(TlsError::Identity)
 }
 
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The client's side of TLS to a server that knows us otherwise: its certificate must be of the authority in this file.
+pub fn authority(key: &'static str, path: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    Ok(Arc::new(builder()?.with_root_certificates(roots(key, path)?).with_no_client_auth()))
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(TlsError::Versions)
+}
+
+fn roots(key: &'static str, path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(key, path)? {
+        roots.add(certificate).map_err(|error| file(key, path, &error))?;
+    }
+    Ok(roots)
+}
+
+pub(crate) fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certificates = certificates.map_err(|error| file(key, path, &error))?;
     if certificates.is_empty() {

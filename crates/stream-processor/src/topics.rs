@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use contracts::ledger::IncarnationRow;
-use contracts::topics::{ALERT_ACTIONS, ALL, DEAD_LETTERS, EVENTS, INTERVALS, KafkaTopic, READINGS};
+use contracts::topics::{ALERT_ACTIONS, ALL, DEAD_LETTERS, EVENTS, INTERVALS, INTERVALS_AVRO, KafkaTopic, READINGS, READINGS_AVRO};
 use contracts::{LedgerKey, LedgerRecord};
 use measure::UnixMillis;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -75,12 +75,25 @@ pub struct Report {
     pub differences: Vec<String>,
 }
 
+impl Report {
+    /// What was done besides.
+    pub fn append(&mut self, mut other: Self) {
+        self.created.append(&mut other.created);
+        self.differences.append(&mut other.differences);
+    }
+}
+
 /// Creates what is missing (if the configuration says so) and checks the rest.
 pub async fn ensure(clients: &Clients, config: &config::Topics) -> Result<Report, TopicsError> {
+    ensure_these(clients, config, &ALL).await
+}
+
+/// The same for these topics only.
+pub async fn ensure_these(clients: &Clients, config: &config::Topics, topics: &[KafkaTopic]) -> Result<Report, TopicsError> {
     let admin: AdminClient<Context> = clients.admin().create_with_context(Context).map_err(|source| unreachable(clients, source))?;
-    let (brokers, present) = present(clients, &admin)?;
+    let (brokers, present) = present(clients, &admin, topics)?;
     let mut report = Report::default();
-    let missing: Vec<&KafkaTopic> = ALL.iter().filter(|topic| !present.contains_key(&clients.topic(topic))).collect();
+    let missing: Vec<&KafkaTopic> = topics.iter().filter(|topic| !present.contains_key(&clients.topic(topic))).collect();
     if let (Some(topic), false) = (missing.first(), config.manage) {
         return Err(TopicsError::Missing(clients.topic(topic)));
     }
@@ -90,7 +103,7 @@ pub async fn ensure(clients: &Clients, config: &config::Topics) -> Result<Report
         report.created.push(clients.topic(topic));
     }
     if !report.created.is_empty() {
-        wait_for(clients, &admin, &report.created).await?;
+        wait_for(clients, &admin, topics, &report.created).await?;
     }
     for (topic, found) in present {
         if found != usize::from(config.partitions) {
@@ -98,7 +111,7 @@ pub async fn ensure(clients: &Clients, config: &config::Topics) -> Result<Report
         }
     }
     if config.manage {
-        report.differences = check(clients, &admin, config, &durability).await?;
+        report.differences = check(clients, &admin, config, &durability, topics).await?;
     }
     Ok(report)
 }
@@ -168,17 +181,21 @@ fn unreachable(clients: &Clients, source: KafkaError) -> TopicsError {
 }
 
 /// Number of brokers, and the partitions of those of our topics that are there.
-fn present(clients: &Clients, admin: &AdminClient<Context>) -> Result<(usize, BTreeMap<String, usize>), TopicsError> {
+fn present(
+    clients: &Clients,
+    admin: &AdminClient<Context>,
+    topics: &[KafkaTopic],
+) -> Result<(usize, BTreeMap<String, usize>), TopicsError> {
     let metadata = admin.inner().fetch_metadata(None, clients.request_timeout).map_err(|source| unreachable(clients, source))?;
-    let ours: Vec<String> = ALL.iter().map(|topic| clients.topic(topic)).collect();
+    let ours: Vec<String> = topics.iter().map(|topic| clients.topic(topic)).collect();
     let topics = metadata.topics().iter().filter(|topic| ours.iter().any(|name| name == topic.name()));
     Ok((metadata.brokers().len(), topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect()))
 }
 
-async fn wait_for(clients: &Clients, admin: &AdminClient<Context>, names: &[String]) -> Result<(), TopicsError> {
+async fn wait_for(clients: &Clients, admin: &AdminClient<Context>, topics: &[KafkaTopic], names: &[String]) -> Result<(), TopicsError> {
     let start = Instant::now();
     loop {
-        let (_, present) = present(clients, admin)?;
+        let (_, present) = present(clients, admin, topics)?;
         let missing = names.iter().find(|name| present.get(*name).is_none_or(|partitions| *partitions == 0));
         let Some(missing) = missing else { return Ok(()) };
         if start.elapsed() > clients.request_timeout {
@@ -197,9 +214,9 @@ fn settings(topic: &KafkaTopic, config: &config::Topics, durability: &Durability
     ];
     settings.extend(topic.settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     let retention_ms = match topic.name {
-        name if name == READINGS.name => Some(config.readings_retention_ms),
+        name if name == READINGS.name || name == READINGS_AVRO.name => Some(config.readings_retention_ms),
         name if name == EVENTS.name || name == ALERT_ACTIONS.name => Some(config.events_retention_ms),
-        name if name == INTERVALS.name => Some(config.intervals_retention_ms),
+        name if name == INTERVALS.name || name == INTERVALS_AVRO.name => Some(config.intervals_retention_ms),
         name if name == DEAD_LETTERS.name => Some(config.dead_letter_retention_ms),
         _ => None,
     };
@@ -235,9 +252,10 @@ async fn check(
     admin: &AdminClient<Context>,
     config: &config::Topics,
     durability: &Durability,
+    topics: &[KafkaTopic],
 ) -> Result<Vec<String>, TopicsError> {
     let mut differences = Vec::new();
-    for topic in &ALL {
+    for topic in topics {
         let name = clients.topic(topic);
         let refused = |problem: String| TopicsError::Refused { topic: name.clone(), problem };
         let described = admin.describe_configs([&ResourceSpecifier::Topic(&name)], &options(clients)).await;

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use contracts::topics::KafkaTopic;
-use measure::{MeterId, UnixMillis};
+use measure::MeterId;
 
 use crate::acks::Acks;
+use crate::clock::unix_now;
 use crate::kafka::{Clients, Group};
 use crate::latest::Latest;
 use crate::ledger::{self, LedgerError};
@@ -311,9 +312,4 @@ const fn dropped(useless: Useless) -> Dropped {
         Useless::Repeated => Dropped::Repeated,
         Useless::Hole => Dropped::Hole,
     }
-}
-
-fn unix_now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -21,6 +21,7 @@ use testkit::{KafkaHandle, await_until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const DEATHS: usize = 3;
+const DEATHS_MAX: usize = 30;
 
 /// Three readings of a meter at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +88,7 @@ impl Scene {
             group: Group::INTERVALS,
             target: EVENTS,
             transform: Arc::new(move |_| Triples { open: BTreeMap::new(), fuse: Arc::clone(&fuse) }),
+            states: None,
             copy: None,
             metrics: self.metrics.clone(),
             observer: Arc::new(Nobody),
@@ -152,7 +154,11 @@ async fn a_worker_that_dies_anywhere_changes_nothing() {
     scene.write(1, 4);
     scene.until(5).await;
     let mut last = 4;
-    for _ in 0..DEATHS {
+    let mut deaths = 0;
+    // A worker that dies while nothing is open leaves its successor nothing to read again: which one does is a matter of chance.
+    while deaths < DEATHS || scene.metrics.readings_replayed.get() == 0 {
+        assert!(deaths < DEATHS_MAX, "successors read again what was open");
+        deaths += 1;
         let readings = rand::random_range(1..60);
         eprintln!("the next death comes after {readings} readings");
         fuse.store(readings, Ordering::Relaxed);
@@ -160,15 +166,14 @@ async fn a_worker_that_dies_anywhere_changes_nothing() {
         last += 20;
         scene.until(5 * usize::try_from(last / 3).unwrap()).await;
     }
-    scene.write(last + 1, 2);
-    last += 2;
-    assert_eq!(last % 3, 0);
+    let rest = 3 - last % 3;
+    scene.write(last + 1, rest);
+    last += rest;
     let triples = scene.until(5 * usize::try_from(last / 3).unwrap()).await;
     assert_complete(&triples, last);
     drop(end);
     member.await.unwrap();
     assert!(fuse.load(Ordering::Relaxed) < 0, "all deaths were died");
-    assert!(scene.metrics.readings_replayed.get() > 0, "successors read again what was open");
     assert!(scene.metrics.readings_unreadable.get() > 0);
     // Nothing is open, so a successor has nothing to read again, and nothing to add.
     assert_complete(&scene.triples().await, last);

@@ -3,13 +3,17 @@
 //! A record is described once, as a walk over its fields (`v1`), and a [`Port`] decides what the walk does: the [`Encoder`] writes each
 //! field's difference to its prediction, the [`Decoder`] reads it. Both make the same predictions because they run the same code.
 //! Differences wrap, which is a bijection, so every value of every field can travel whatever was predicted.
+//!
+//! A record has one encoding, and the [`Decoder`] takes no other. It does not encode again to know: each number must have its shortest
+//! form, each bit of the mask must belong to a field and announce a difference, and what travels in two numbers ([`Port::in_steps`]) must
+//! be divided as the encoder divides it. A property test holds that against encoding again.
 
 use measure::Text;
 use postcard::experimental::max_size::MaxSize;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::frame::BodyError;
+use crate::{predict, varint};
 
 /// Marks a field that has no bit in the presence mask: it always travels.
 pub(crate) const ALWAYS: u32 = 0;
@@ -24,6 +28,9 @@ pub(crate) trait Port {
     fn bits(&mut self, bit: u32, actual: u32, predicted: u32) -> Result<u32, BodyError>;
     /// A code of one byte.
     fn byte(&mut self, bit: u32, actual: u8, predicted: u8) -> Result<u8, BodyError>;
+    /// A number that tends to keep its distance to multiples of `step` (even): how many steps it is from its prediction, and the rest,
+    /// each with its bit.
+    fn in_steps(&mut self, bits: [u32; 2], actual: i64, predicted: i64, step: i64) -> Result<i64, BodyError>;
     /// A short text.
     fn text(&mut self, actual: &Text) -> Result<Text, BodyError>;
 }
@@ -92,6 +99,12 @@ impl<const N: usize> Port for Encoder<N> {
         self.write(bit, actual.wrapping_sub(predicted)).map(|()| actual)
     }
 
+    fn in_steps(&mut self, [steps_bit, rest_bit]: [u32; 2], actual: i64, predicted: i64, step: i64) -> Result<i64, BodyError> {
+        let (steps, rest) = predict::nearest(actual.wrapping_sub(predicted), step);
+        self.write(steps_bit, steps)?;
+        self.write(rest_bit, rest).map(|()| actual)
+    }
+
     fn text(&mut self, actual: &Text) -> Result<Text, BodyError> {
         // A name in another alphabet must not make the record undecodable, so it travels as far as it is printable.
         let printable: Text = actual.chars().map(|c| if is_printable(c) { c } else { '?' }).collect();
@@ -102,66 +115,97 @@ impl<const N: usize> Port for Encoder<N> {
     }
 }
 
-/// Reads a record's fields.
+/// Reads a record's fields, and refuses those that the [`Encoder`] would not have written.
 pub(crate) struct Decoder<'a> {
     mask: u32,
+    /// Bits of the mask that belong to a field.
+    claimed: u32,
     rest: &'a [u8],
 }
 
 impl<'a> Decoder<'a> {
     /// Reads the mask.
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, BodyError> {
-        let (mask, rest) = take(bytes)?;
-        Ok(Self { mask, rest })
+        let (mask, rest) = varint::take::<32>(bytes)?;
+        // Not cut off: it has 32 bits.
+        Ok(Self { mask: mask as u32, claimed: 0, rest })
     }
 
     /// The mask with the head in it.
-    pub(crate) fn mask(&self) -> u32 {
+    pub(crate) const fn mask(&self) -> u32 {
         self.mask
     }
 
-    /// What follows the record.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
+    /// What follows the record, whose mask is `head` and the bits of its fields.
+    pub(crate) const fn finish(self, head: u32) -> Result<&'a [u8], BodyError> {
+        if self.mask & !(self.claimed | head) == 0 { Ok(self.rest) } else { Err(BodyError::NonCanonical) }
     }
 
-    fn read<T: DeserializeOwned + Default>(&mut self, bit: u32) -> Result<T, BodyError> {
-        if bit != ALWAYS && self.mask & bit == 0 {
-            return Ok(T::default());
+    #[inline]
+    fn is_announced(&mut self, bit: u32) -> bool {
+        self.claimed |= bit;
+        bit == ALWAYS || self.mask & bit != 0
+    }
+
+    /// A number of `BITS` bits as it travels.
+    #[inline]
+    fn number<const BITS: u32>(&mut self, bit: u32) -> Result<u64, BodyError> {
+        if !self.is_announced(bit) {
+            return Ok(0);
         }
-        let (value, rest) = take(self.rest)?;
+        let (number, rest) = varint::take::<BITS>(self.rest)?;
         self.rest = rest;
-        Ok(value)
+        if bit != ALWAYS && number == 0 { Err(BodyError::NonCanonical) } else { Ok(number) }
     }
-}
 
-/// Takes one number off the front.
-pub(crate) fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), BodyError> {
-    postcard::take_from_bytes(bytes).map_err(|error| match error {
-        postcard::Error::DeserializeUnexpectedEnd => BodyError::Truncated,
-        _ => BodyError::NonCanonical,
-    })
+    #[inline]
+    fn signed_32(&mut self, bit: u32) -> Result<i32, BodyError> {
+        // Not cut off: zigzag of 32 bits stays within 32 bits.
+        self.number::<32>(bit).map(|number| varint::signed(number) as i32)
+    }
+
+    #[inline]
+    fn signed_64(&mut self, bit: u32) -> Result<i64, BodyError> {
+        self.number::<64>(bit).map(varint::signed)
+    }
 }
 
 impl Port for Decoder<'_> {
+    #[inline]
     fn i32(&mut self, bit: u32, _: i32, predicted: i32) -> Result<i32, BodyError> {
-        self.read::<i32>(bit).map(|difference| predicted.wrapping_add(difference))
+        self.signed_32(bit).map(|difference| predicted.wrapping_add(difference))
     }
 
+    #[inline]
     fn i64(&mut self, bit: u32, _: i64, predicted: i64) -> Result<i64, BodyError> {
-        self.read::<i64>(bit).map(|difference| predicted.wrapping_add(difference))
+        self.signed_64(bit).map(|difference| predicted.wrapping_add(difference))
     }
 
+    #[inline]
     fn bits(&mut self, bit: u32, _: u32, predicted: u32) -> Result<u32, BodyError> {
-        self.read::<u32>(bit).map(|difference| predicted ^ difference)
+        // Not cut off, as above.
+        self.number::<32>(bit).map(|difference| predicted ^ difference as u32)
     }
 
+    #[inline]
     fn byte(&mut self, bit: u32, _: u8, predicted: u8) -> Result<u8, BodyError> {
-        self.read::<u8>(bit).map(|difference| predicted.wrapping_add(difference))
+        if !self.is_announced(bit) {
+            return Ok(predicted);
+        }
+        let (&difference, rest) = self.rest.split_first().ok_or(BodyError::Truncated)?;
+        self.rest = rest;
+        if bit != ALWAYS && difference == 0 { Err(BodyError::NonCanonical) } else { Ok(predicted.wrapping_add(difference)) }
+    }
+
+    #[inline]
+    fn in_steps(&mut self, [steps_bit, rest_bit]: [u32; 2], _: i64, predicted: i64, step: i64) -> Result<i64, BodyError> {
+        let steps = self.signed_64(steps_bit)?;
+        let rest = self.signed_32(rest_bit)?;
+        predict::from_nearest(steps, rest, step).map(|distance| predicted.wrapping_add(distance)).ok_or(BodyError::NonCanonical)
     }
 
     fn text(&mut self, _: &Text) -> Result<Text, BodyError> {
-        let len: u8 = self.read(ALWAYS)?;
+        let len = self.byte(ALWAYS, 0, 0)?;
         if len > TEXT_CHARS_MAX {
             return Err(BodyError::Text);
         }

@@ -25,8 +25,7 @@
 
 use measure::{Record, Seq, StreamId};
 
-use crate::v1;
-use crate::{CRC32C, without_checksum};
+use crate::{CRC32C, v1, varint, without_checksum};
 
 /// Most records in a frame.
 pub const RECORDS_MAX: usize = 64;
@@ -214,13 +213,10 @@ pub fn decode(bytes: &[u8]) -> Result<(Header, Body<'_>), FrameError> {
 }
 
 fn decode_first_seq(bytes: &[u8]) -> Result<(Seq, &[u8]), FrameError> {
-    let (first_seq, rest) = postcard::take_from_bytes::<Seq>(bytes).map_err(|_| FrameError::FirstSeq)?;
-    let mut again = [0; SEQ_LEN_MAX];
-    let again = postcard::to_slice(&first_seq, &mut again).map_err(|_| FrameError::FirstSeq)?;
-    if first_seq == 0 || !bytes.starts_with(again) || again.len().checked_add(rest.len()) != Some(bytes.len()) {
-        return Err(FrameError::FirstSeq);
+    match varint::take::<64>(bytes) {
+        Ok((first_seq @ 1.., rest)) => Ok((first_seq, rest)),
+        _ => Err(FrameError::FirstSeq),
     }
-    Ok((first_seq, rest))
 }
 
 /// The records of a frame, in order. After an error there is nothing more; all records count only if no error came.

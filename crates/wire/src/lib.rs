@@ -1,21 +1,27 @@
 //! The bytes a meter and the head-end exchange, and the topics they travel on.
 //!
-//! Four rooms. [`frame`]: up to 64 consecutive records of one stream in at most 4 KiB, from a meter to the head-end. [`ack`]: what the
-//! head-end answers; [`ack_batch`]: many answers on their way to a gate. [`topic`]: where on MQTT they travel, and which shard a meter
+//! Five rooms. [`frame`]: up to 64 consecutive records of one stream in at most 4 KiB, from a meter to the head-end. [`ack`]: what the
+//! head-end answers; [`ack_batch`]: many answers on their way to a gate. [`command`]: what the head-end asks of a meter, signed. [`topic`]: where on MQTT they travel, and which shard a meter
 //! belongs to.
 //!
 //! Nothing here allocates, reads a clock or trusts a byte: every decoder takes arbitrary input, never panics, and accepts exactly the
 //! bytes that the encoder would have written for what it returns. So a record has one encoding, and equal bytes mean equal records.
 #![no_std]
 
+#[cfg(test)]
+#[macro_use]
+extern crate std;
+
 pub mod ack;
 pub mod ack_batch;
+pub mod command;
 pub mod frame;
 pub mod topic;
 
 mod codec;
 mod predict;
 mod v1;
+mod varint;
 
 pub use ack_batch::AckBatch;
 

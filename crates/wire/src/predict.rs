@@ -42,3 +42,53 @@ pub(crate) fn nearest(number: i64, step: i64) -> (i64, i32) {
     let (factor, rest) = if rest < step / 2 { (factor, rest) } else { (factor.wrapping_add(1), rest.wrapping_sub(step)) };
     (factor, i32::try_from(rest).unwrap_or(0))
 }
+
+/// The number that [`nearest`] divides into `factor` and `rest`; `None` if there is none, because the rest is no rest of `step` (even) or
+/// the number has more than 64 bits.
+pub(crate) fn from_nearest(factor: i64, rest: i32, step: i64) -> Option<i64> {
+    let rest = i64::from(rest);
+    let half = step / 2;
+    if !(half.wrapping_neg()..half).contains(&rest) {
+        return None;
+    }
+    // The product alone may have more than 64 bits where the sum has not; 128 bits hold both.
+    i64::try_from(i128::from(factor).wrapping_mul(step.into()).wrapping_add(rest.into())).ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests choose their numbers")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn numbers() -> impl Strategy<Value = i64> {
+        prop_oneof![any::<i64>(), -3_000..3_000i64, (0..3_000i64).prop_map(|it| i64::MAX - it), (0..3_000i64).prop_map(|it| i64::MIN + it)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_has_one_division_that_leads_back(number in numbers(), half in 1..1_000i64, other in -1_500..1_500i32) {
+            let step = 2 * half;
+            let (factor, rest) = nearest(number, step);
+            prop_assert_eq!(from_nearest(factor, rest, step), Some(number));
+            // Any other rest, with the factor that makes up for it if there is one, leads nowhere or elsewhere.
+            let next = from_nearest(factor.wrapping_add(1), rest.wrapping_sub(step as i32), step);
+            prop_assert!(next.is_none());
+            if other != rest {
+                prop_assert_ne!(from_nearest(factor, other, step), Some(number));
+            }
+        }
+
+        #[test]
+        fn what_leads_to_a_number_is_its_division(factor in numbers(), rest in -600..600i32, step in prop::sample::select(vec![100i64, 1_000])) {
+            match from_nearest(factor, rest, step) {
+                Some(number) => prop_assert_eq!(nearest(number, step), (factor, rest)),
+                None => {
+                    let wrapped = factor.wrapping_mul(step).wrapping_add(rest.into());
+                    prop_assert_ne!(nearest(wrapped, step), (factor, rest));
+                }
+            }
+        }
+    }
+}

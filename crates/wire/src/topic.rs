@@ -3,6 +3,7 @@
 //! ```text
 //!   f1/{shard}/{meter}/up          a frame, from that meter
 //!   f1/{shard}/{meter}/dn          an acknowledgement, to that meter
+//!   f1/{shard}/{meter}/cmd         a signed command, to that meter
 //!   f1/{shard}/acks                acknowledgements to meters of that shard, to a gate that hands them out as `dn`
 //!   state/{meter}                  JSON, retained: online or offline
 //!   live/{meter}                   JSON, retained: the last reading
@@ -137,6 +138,13 @@ pub enum Topic {
         /// The meter.
         meter: MeterId,
     },
+    /// Commands to a meter.
+    Command {
+        /// The meter's shard.
+        shard: Shard,
+        /// The meter.
+        meter: MeterId,
+    },
     /// Acknowledgements to many meters, for the gate to hand out.
     Acks {
         /// The shard of all of them.
@@ -166,7 +174,7 @@ pub enum Topic {
 pub enum InvalidTopic {
     /// Not one of the known forms.
     #[error(
-        "topic has none of the forms f1/{{shard}}/{{meter}}/up, …/dn, f1/{{shard}}/acks, state/{{meter}}, live/{{meter}}, \
+        "topic has none of the forms f1/{{shard}}/{{meter}}/up, …/dn, …/cmd, f1/{{shard}}/acks, state/{{meter}}, live/{{meter}}, \
          alert/{{severity}}/{{subject}}"
     )]
     Form,
@@ -192,6 +200,11 @@ impl Topic {
         Self::Down { shard: Shard::of(meter), meter: meter.clone() }
     }
 
+    /// Where the commands to `meter` go.
+    pub fn command(meter: &MeterId) -> Self {
+        Self::Command { shard: Shard::of(meter), meter: meter.clone() }
+    }
+
     /// As text without allocation.
     pub fn to_text(&self) -> Text {
         text(format_args!("{self}"))
@@ -215,6 +228,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Up { shard, meter } => write!(f, "f1/{shard}/{meter}/up"),
             Self::Down { shard, meter } => write!(f, "f1/{shard}/{meter}/dn"),
+            Self::Command { shard, meter } => write!(f, "f1/{shard}/{meter}/cmd"),
             Self::Acks { shard } => write!(f, "f1/{shard}/acks"),
             Self::State { meter } => write!(f, "state/{meter}"),
             Self::Live { meter } => write!(f, "live/{meter}"),
@@ -229,12 +243,16 @@ impl FromStr for Topic {
     fn from_str(text: &str) -> Result<Self, InvalidTopic> {
         let mut levels = text.split('/');
         let topic = match (levels.next(), levels.next(), levels.next(), levels.next()) {
-            (Some("f1"), Some(shard), Some(meter), Some(way @ ("up" | "dn"))) => {
+            (Some("f1"), Some(shard), Some(meter), Some(way @ ("up" | "dn" | "cmd"))) => {
                 let (shard, meter) = (shard.parse()?, meter.parse()?);
                 if shard != Shard::of(&meter) {
                     return Err(InvalidTopic::ForeignShard);
                 }
-                if way == "up" { Self::Up { shard, meter } } else { Self::Down { shard, meter } }
+                match way {
+                    "up" => Self::Up { shard, meter },
+                    "dn" => Self::Down { shard, meter },
+                    _ => Self::Command { shard, meter },
+                }
             }
             (Some("f1"), Some(shard), Some("acks"), None) => Self::Acks { shard: shard.parse()? },
             (Some("state"), Some(meter), None, None) => Self::State { meter: meter.parse()? },

@@ -4,7 +4,9 @@
 
 mod reading;
 
-use measure::{ClockQuality, Event, EventKind, Gap, GapReason, Hello, Hertz, Reading, Record, Text, UnixMillis, Volts};
+use measure::{
+    ActionKind, ClockQuality, Event, EventKind, Gap, GapReason, Hello, Hertz, Outcome, Reading, Record, Text, UnixMillis, Verdict, Volts,
+};
 
 use crate::codec::{ALWAYS, BITS_LEN_MAX, Decoder, Encoder, HEAD_LEN_MAX, I32_LEN_MAX, I64_LEN_MAX, Port, TEXT_LEN_MAX};
 use crate::frame::BodyError;
@@ -19,6 +21,7 @@ mod other {
     pub const HELLO: u32 = 0;
     pub const EVENT: u32 = 1;
     pub const GAP: u32 = 2;
+    pub const OUTCOME: u32 = 3;
     pub const MILLIS: u32 = 1 << 4;
     pub const PLACE: u32 = 1 << 5;
     pub const VALUE: u32 = 1 << 6;
@@ -32,9 +35,11 @@ const TIME_LEN_MAX: usize = I64_LEN_MAX + I32_LEN_MAX;
 const HELLO_LEN_MAX: usize = TIME_LEN_MAX + 1 + 2 * TEXT_LEN_MAX + 8 + I64_LEN_MAX;
 const EVENT_LEN_MAX: usize = TIME_LEN_MAX + 2 * BITS_LEN_MAX + I64_LEN_MAX;
 const GAP_LEN_MAX: usize = TIME_LEN_MAX + 2 * I64_LEN_MAX + 1;
+const OUTCOME_LEN_MAX: usize = TIME_LEN_MAX + BITS_LEN_MAX + 2 * I64_LEN_MAX + 2;
 
 const FIELDS_LEN_MAX: usize = {
     assert!(READING_LEN_MAX >= HELLO_LEN_MAX && READING_LEN_MAX >= EVENT_LEN_MAX && READING_LEN_MAX >= GAP_LEN_MAX);
+    assert!(READING_LEN_MAX >= OUTCOME_LEN_MAX);
     READING_LEN_MAX
 };
 
@@ -84,6 +89,7 @@ impl State {
                 }
             }
             Record::Event(event) => self.place = place(event.clock, event.channel),
+            Record::Outcome(outcome) => self.place = place(outcome.clock, outcome.channel),
             Record::Hello(_) | Record::Gap(_) => {}
         }
     }
@@ -110,6 +116,7 @@ pub(crate) fn encode(record: &Record, state: &State) -> Result<heapless::Vec<u8,
         Record::Hello(hello) => walk_hello(&mut port, hello, state).map(|_| other::head(other::HELLO))?,
         Record::Event(event) => walk_event(&mut port, event, state).map(|_| other::head(other::EVENT))?,
         Record::Gap(gap) => walk_gap(&mut port, gap, state).map(|_| other::head(other::GAP))?,
+        Record::Outcome(outcome) => walk_outcome(&mut port, outcome, state).map(|_| other::head(other::OUTCOME))?,
     };
     port.finish(head)
 }
@@ -117,22 +124,25 @@ pub(crate) fn encode(record: &Record, state: &State) -> Result<heapless::Vec<u8,
 /// The record at the front of `bytes` and what follows it. Refuses bytes that [`encode`] would not have written.
 pub(crate) fn decode<'a>(bytes: &'a [u8], state: &State) -> Result<(Record, &'a [u8]), BodyError> {
     let mut port = Decoder::new(bytes)?;
-    let record = if port.mask() & other::MARK == 0 {
-        Record::Reading(walk_reading(&mut port, &Reading::default(), state)?)
-    } else {
-        match port.mask() >> other::KIND_SHIFT & other::KIND_MASK {
-            other::HELLO => Record::Hello(walk_hello(&mut port, &NO_HELLO, state)?),
-            other::EVENT => Record::Event(walk_event(&mut port, &NO_EVENT, state)?),
-            other::GAP => Record::Gap(walk_gap(&mut port, &NO_GAP, state)?),
-            kind => return Err(BodyError::UnknownKind(kind.to_le_bytes()[0])),
-        }
-    };
-    let rest = port.rest();
-    let canonical = encode(&record, state)?;
-    if canonical.len().checked_add(rest.len()) != Some(bytes.len()) || !bytes.starts_with(&canonical) {
-        return Err(BodyError::NonCanonical);
+    let mask = port.mask();
+    let (record, head) = walk(&mut port, mask, state)?;
+    Ok((record, port.finish(head)?))
+}
+
+/// A record of the kind that its mask says, and the mask's head.
+fn walk(port: &mut impl Port, mask: u32, state: &State) -> Result<(Record, u32), BodyError> {
+    if mask & other::MARK == 0 {
+        return Ok((Record::Reading(walk_reading(port, &Reading::default(), state)?), 0));
     }
-    Ok((record, rest))
+    let kind = mask >> other::KIND_SHIFT & other::KIND_MASK;
+    let record = match kind {
+        other::HELLO => Record::Hello(walk_hello(port, &NO_HELLO, state)?),
+        other::EVENT => Record::Event(walk_event(port, &NO_EVENT, state)?),
+        other::GAP => Record::Gap(walk_gap(port, &NO_GAP, state)?),
+        other::OUTCOME => Record::Outcome(walk_outcome(port, &NO_OUTCOME, state)?),
+        kind => return Err(BodyError::UnknownKind(kind.to_le_bytes()[0])),
+    };
+    Ok((record, other::head(kind)))
 }
 
 // What the walks are given when they decode: a decoder looks at predictions only.
@@ -146,20 +156,20 @@ const NO_HELLO: Hello = Hello {
 };
 const NO_EVENT: Event = Event { time: UnixMillis(0), clock: ClockQuality::Synchronised, channel: 0, kind: EventKind::Started, value: 0 };
 const NO_GAP: Gap = Gap { from: UnixMillis(0), to: UnixMillis(0), count: 0, reason: GapReason::JournalFull };
-
-/// A number that tends to keep its distance to multiples of `step`: how many steps it is from its prediction, and the rest.
-fn walk_in_steps(port: &mut impl Port, bits: [u32; 2], actual: i64, likely: i64, step: i64) -> Result<i64, BodyError> {
-    let [steps_bit, rest_bit] = bits;
-    let (steps, rest) = predict::nearest(actual.wrapping_sub(likely), step);
-    let steps = port.i64(steps_bit, steps, 0)?;
-    let rest = port.i32(rest_bit, rest, 0)?;
-    Ok(likely.wrapping_add(steps.wrapping_mul(step)).wrapping_add(rest.into()))
-}
+const NO_OUTCOME: Outcome = Outcome {
+    time: UnixMillis(0),
+    clock: ClockQuality::Synchronised,
+    channel: 0,
+    number: 0,
+    action: ActionKind::Read,
+    verdict: Verdict::Done,
+    value: 0,
+};
 
 /// A meter that samples every second keeps its phase.
 fn walk_time(port: &mut impl Port, bit: u32, actual: UnixMillis, state: &State) -> Result<UnixMillis, BodyError> {
     const SECOND: i64 = 1000;
-    walk_in_steps(port, [ALWAYS, bit], actual.0, state.time.0, SECOND).map(UnixMillis)
+    port.in_steps([ALWAYS, bit], actual.0, state.time.0, SECOND).map(UnixMillis)
 }
 
 fn walk_place(port: &mut impl Port, bit: u32, clock: ClockQuality, channel: u8, state: &State) -> Result<(ClockQuality, u8), BodyError> {
@@ -201,3 +211,19 @@ fn walk_gap(port: &mut impl Port, it: &Gap, state: &State) -> Result<Gap, BodyEr
     let reason = GapReason::from_code(code).ok_or(BodyError::UnknownCode(code.into()))?;
     Ok(Gap { from, to, count, reason })
 }
+
+/// Numbers of commands are usually the milliseconds at which they were signed.
+fn walk_outcome(port: &mut impl Port, it: &Outcome, state: &State) -> Result<Outcome, BodyError> {
+    let time = walk_time(port, other::MILLIS, it.time, state)?;
+    let (clock, channel) = walk_place(port, other::PLACE, it.clock, it.channel, state)?;
+    let number = port.i64(ALWAYS, it.number.cast_signed(), time.0)?.cast_unsigned();
+    let code = port.byte(ALWAYS, it.action.code(), 0)?;
+    let action = ActionKind::from_code(code).ok_or(BodyError::UnknownCode(code.into()))?;
+    let code = port.byte(ALWAYS, it.verdict.code(), 0)?;
+    let verdict = Verdict::from_code(code).ok_or(BodyError::UnknownCode(code.into()))?;
+    let value = port.i64(other::VALUE, it.value, 0)?;
+    Ok(Outcome { time, clock, channel, number, action, verdict, value })
+}
+
+#[cfg(test)]
+mod tests;

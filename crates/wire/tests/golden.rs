@@ -10,7 +10,10 @@ use std::fs;
 use std::path::Path;
 
 use common::afternoon;
-use measure::{ClockQuality, Event, EventKind, Flags, Gap, GapReason, Hello, Reading, Record, StreamId, Text, UnixMillis, WattHours};
+use measure::{
+    ActionKind, ClockQuality, Event, EventKind, Flags, Gap, GapReason, Hello, Outcome, Reading, Record, StreamId, Text, UnixMillis,
+    Verdict, WattHours,
+};
 use wire::AckBatch;
 use wire::ack::Ack;
 use wire::frame::{self, FrameBuilder};
@@ -101,6 +104,14 @@ fn event() {
 fn gap() {
     let gap = Gap { from: UnixMillis(TIME.0 - 3_600_000), to: TIME, count: 3_600, reason: GapReason::JournalFull };
     frame("gap.hex", "An hour that did not fit the journal.", u64::MAX, &[Record::Gap(gap)]);
+}
+
+#[test]
+fn outcome() {
+    let number = TIME.0.unsigned_abs() - 1_500;
+    let (action, verdict) = (ActionKind::TopUp, Verdict::Done);
+    let outcome = Outcome { time: TIME, clock: ClockQuality::Holdover, channel: 5, number, action, verdict, value: 5_000_000 };
+    frame("outcome.hex", "Channel 5 was given credit.", 9, &[Record::Outcome(outcome)]);
 }
 
 #[test]

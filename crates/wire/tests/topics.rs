@@ -59,6 +59,8 @@ fn topics_as_drawn() {
     let meter = meter("M0001");
     assert_eq!(Topic::up(&meter).to_string(), "f1/07/M0001/up");
     assert_eq!(Topic::down(&meter).to_text(), "f1/07/M0001/dn");
+    assert_eq!(Topic::command(&meter).to_text(), "f1/07/M0001/cmd");
+    assert_eq!("f1/07/M0001/cmd".parse(), Ok(Topic::command(&meter)));
     assert_eq!("f1/07/acks".parse(), Ok(Topic::Acks { shard: Shard::of(&meter) }));
     assert_eq!(Topic::Acks { shard: Shard::of(&meter) }.to_text(), "f1/07/acks");
     assert_eq!("live/M0001".parse(), Ok(Topic::Live { meter: meter.clone() }));
@@ -74,7 +76,8 @@ fn topics_are_strict() {
         "",
         "f1",
         "f1/07/M0001",
-        "f1/07/M0001/cmd",
+        "f1/07/M0001/cmd/",
+        "f1/07/M0001/command",
         "f1/07/acks/",
         "f1/07/acks/x",
         "f1/acks",

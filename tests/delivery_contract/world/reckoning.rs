@@ -82,6 +82,6 @@ fn clock(record: &Record) -> Option<ClockQuality> {
     match record {
         Record::Reading(reading) => Some(reading.clock),
         Record::Event(event) => Some(event.clock),
-        Record::Hello(_) | Record::Gap(_) => None,
+        Record::Hello(_) | Record::Gap(_) | Record::Outcome(_) => None,
     }
 }

@@ -57,6 +57,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut running = stream_processor::start(Config::load(Some(&path), [])?, Arc::new(halt)).await?;
+    say(&format!("http {}", running.http_address()));
     let mut owned = running.owned();
     let told = tokio::spawn(async move {
         loop {

@@ -1,5 +1,6 @@
-//! Lets connections in: a place, a handshake with a deadline in a task of its own, an identity.
+//! Lets connections in: a place, a handshake with a deadline in a task of its own, an identity. All but the last on the [`doorstep`](super::doorstep).
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::doorstep::Visitor;
 use super::identity::{Identity, InvalidSubject};
 use super::places::Place;
 use super::table::SessionId;
@@ -32,7 +34,18 @@ pub(crate) enum Door {
 }
 
 /// Accepts until the gate stops.
-pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener, door: Door) {
+pub(crate) fn run(gate: &Arc<Gate>, listener: TcpListener, door: Door) -> io::Result<()> {
+    let (gate, outside) = (gate.clone(), gate.doorstep.handle().clone());
+    // Of the runtime that it is made in.
+    let listener = {
+        let _outside = outside.enter();
+        TcpListener::from_std(listener.into_std()?)?
+    };
+    gate.tasks.clone().spawn_on(accept(gate, listener, door), &outside);
+    Ok(())
+}
+
+async fn accept(gate: Arc<Gate>, listener: TcpListener, door: Door) {
     loop {
         let accepted = tokio::select! {
             () = gate.stop.cancelled() => return,
@@ -40,6 +53,8 @@ pub(crate) async fn run(gate: Arc<Gate>, listener: TcpListener, door: Door) {
         };
         match accepted {
             Ok((socket, peer)) => {
+                // Packets are small and answers are waited for.
+                let _ = socket.set_nodelay(true);
                 admit(&gate, socket, peer, door.clone());
             }
             Err(error) => {
@@ -66,17 +81,23 @@ fn admit(gate: &Arc<Gate>, socket: TcpStream, peer: SocketAddr, door: Door) {
     let gate = gate.clone();
     let tasks = gate.tasks.clone();
     tasks.spawn(async move {
-        let (_place, handshake) = places.unzip();
+        let (place, handshake) = places.unzip();
         let material = gate.credentials.current();
-        // On the heap, each for its own time: an idle session should not keep what only the handshake needed.
-        if let Some(stream) = Box::pin(shake_hands(&gate, &material, socket, handshake)).await {
-            Box::pin(converse(&gate, stream, door, material, number)).await;
-        }
+        let Some(mut stream) = shake_hands(&gate, &material, Visitor::new(socket), handshake).await else { return };
+        let (tasks, inside) = (gate.tasks.clone(), gate.inside.clone());
+        let session = async move {
+            let _place = place;
+            match stream.get_mut().0.move_in() {
+                Ok(()) => converse(&gate, stream, door, material, number).await,
+                Err(error) => tracing::warn!(%error, "can't go on with a connection"),
+            }
+        };
+        tasks.spawn_on(session, &inside);
     });
 }
 
 /// More than a kilobyte, which each function that passes it on would keep a copy of.
-type Stream = Box<TlsStream<TcpStream>>;
+type Stream = Box<TlsStream<Visitor>>;
 
 /// A connection's place, counted as long as it is held.
 struct Counted {
@@ -97,22 +118,19 @@ impl Drop for Counted {
     }
 }
 
-async fn shake_hands(gate: &Gate, material: &Material, socket: TcpStream, _handshake: Option<Place>) -> Option<Stream> {
-    // Packets are small and answers are waited for.
-    let _ = socket.set_nodelay(true);
+async fn shake_hands(gate: &Gate, material: &Material, visitor: Visitor, _handshake: Option<Place>) -> Option<Stream> {
     let acceptor = TlsAcceptor::from(material.server.clone());
     let result = tokio::select! {
         () = gate.stop.cancelled() => return None,
-        result = tokio::time::timeout(millis(gate.limits.handshake_ms), gate.doorstep.work(acceptor.accept(socket))) => result,
+        result = tokio::time::timeout(millis(gate.limits.handshake_ms), acceptor.accept(visitor)) => result,
     };
     match result {
-        Ok(Some(Ok(stream))) => return Some(Box::new(stream)),
-        Ok(Some(Err(error))) => {
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Err(error)) => {
             let reason = tls::handshake_failure(&error);
             gate.metrics.refused(reason);
             tracing::debug!(reason = reason.label(), %error, "handshake failed");
         }
-        Ok(None) => gate.metrics.refused(Reason::TlsHandshake),
         Err(_) => gate.metrics.refused(Reason::TlsTimeout),
     }
     None

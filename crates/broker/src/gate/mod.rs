@@ -29,6 +29,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use measure::{MeterId, UnixMillis};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -71,12 +72,15 @@ pub(crate) struct Gate {
     connections: Arc<Semaphore>,
     handshakes: Arc<Places>,
     doorstep: Doorstep,
+    /// Where sessions run.
+    inside: Handle,
     /// Stops everything; and everything that must have stopped.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
 
 impl Gate {
+    /// Its sessions run where the caller does.
     pub(crate) fn new(
         limits: Limits,
         credentials: Credentials,
@@ -100,6 +104,7 @@ impl Gate {
             connections: Arc::new(Semaphore::new(limits.connections)),
             handshakes: Places::new(limits.handshakes, limits.handshakes_per_address),
             doorstep,
+            inside: Handle::current(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits,

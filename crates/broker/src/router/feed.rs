@@ -78,7 +78,7 @@ impl Feed {
     pub(crate) fn of(topic: &Topic) -> Option<Self> {
         match topic {
             Topic::Up { shard, .. } => Some(Self::Up(*shard)),
-            Topic::Down { .. } | Topic::Acks { .. } => None,
+            Topic::Down { .. } | Topic::Command { .. } | Topic::Acks { .. } => None,
             Topic::State { .. } => Some(Self::State),
             Topic::Live { .. } => Some(Self::Live),
             Topic::Alert { .. } => Some(Self::Alert),

@@ -9,16 +9,20 @@ use std::path::{Path, PathBuf};
 
 use contracts::alerts::{AlertActionKind, AlertEvidence, AlertSeverity, AlertState};
 use contracts::dead_letter::DeadLetterReason;
+use contracts::feeders::FeederEventKind;
 use contracts::intervals::{Checks, IntervalLength, Quality};
 use contracts::ledger::{IncarnationRow, ThroughRow};
+use contracts::quality::{QualityKind, QualityMethod};
 use contracts::state::Presence;
 use contracts::{
-    AlertActionRecord, AlertId, AlertRecord, DeadLetter, EventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord, HouseRecord,
-    IntervalRecord, LatestRecord, LedgerRecord, LiveValue, ReadingRecord, StateValue,
+    AlertActionRecord, AlertId, AlertRecord, CommandRecord, DeadLetter, EventRecord, FeederEventRecord, FeederIntervalRecord, FeederRecord,
+    FeederStateRecord, HouseRecord, IntervalRecord, LatestRecord, LedgerRecord, LiveValue, MeterStateRecord, QualityRecord, ReadingRecord,
+    StateValue, VoltageWeekRecord,
 };
 use measure::{
-    Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, MeterId, NormalisedInnovation,
-    PowerFactor, Raw, Reading, Record, Register, StreamId, Text, UnixMillis, Vars, Volts, WattHours, Watts,
+    ActionKind, Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, MeterId,
+    NormalisedInnovation, Outcome, PowerFactor, Raw, Reading, Record, Register, StreamId, Text, UnixMillis, Vars, Verdict, Volts,
+    WattHours, Watts,
 };
 use serde_json::Value;
 
@@ -76,8 +80,57 @@ pub fn events() -> Vec<EventRecord> {
     };
     let event = Event { time: TIME, clock: ClockQuality::Repaired, channel: 0, kind: EventKind::RegisterDecreased, value: -123_400 };
     let gap = Gap { from: UnixMillis(TIME.0 - 3_600_000), to: TIME, count: 3_600, reason: GapReason::JournalFull };
-    let records = [Record::Hello(hello), Record::Event(event), Record::Gap(gap)];
-    records.iter().zip(1..).map(|(it, seq)| EventRecord::new(&meter(), STREAM, seq, RECEIVED, it).unwrap()).collect()
+    let outcome = Outcome {
+        time: TIME,
+        clock: ClockQuality::Synchronised,
+        channel: 5,
+        number: 1_794_999_999_000,
+        action: ActionKind::TopUp,
+        verdict: Verdict::Done,
+        value: 5_000_000,
+    };
+    let records = [Record::Hello(hello), Record::Event(event), Record::Gap(gap), Record::Outcome(outcome)];
+    let said = records.iter().zip(1..).map(|(it, seq)| EventRecord::new(&meter(), STREAM, seq, RECEIVED, it).unwrap());
+    said.chain([EventRecord::PowerQuality(quality()), EventRecord::VoltageWeek(voltage_week())]).collect()
+}
+
+fn quality() -> QualityRecord {
+    QualityRecord {
+        meter: meter(),
+        channel: 0,
+        kind: QualityKind::UnderVoltage,
+        method: QualityMethod::SlowRms,
+        start_ms: UnixMillis(TIME.0 - 90_000),
+        end_ms: Some(TIME),
+        duration_ms: Some(90_000),
+        cut: false,
+        threshold: 207.0,
+        hysteresis: 4.6,
+        extreme: 198.4,
+        mean: 203.25,
+        unit: "V".to_owned(),
+        samples: 31,
+        at_ms: RECEIVED,
+    }
+}
+
+fn voltage_week() -> VoltageWeekRecord {
+    let start_ms = UnixMillis(1_794_787_200_000);
+    VoltageWeekRecord {
+        meter: meter(),
+        channel: 0,
+        start_ms,
+        end_ms: start_ms.saturating_add(604_800_000),
+        nominal_v: Volts::from_millivolts(230_000),
+        means: 1_002,
+        within: 949,
+        far_out: 0,
+        lowest_v: Volts::from_millivolts(201_300),
+        highest_v: Volts::from_millivolts(247_900),
+        complies: false,
+        method: QualityMethod::SlowRms,
+        at_ms: start_ms.saturating_add(605_460_000),
+    }
 }
 
 pub fn intervals() -> [IntervalRecord; 2] {
@@ -158,6 +211,15 @@ pub fn feeder_interval() -> FeederIntervalRecord {
     FeederIntervalRecord { feeder: "F1".parse().unwrap(), interval: intervals()[1].clone() }
 }
 
+pub fn feeder_event() -> FeederEventRecord {
+    let (feeder, meter) = ("F1".parse().unwrap(), meter());
+    FeederEventRecord { feeder, meter, kind: FeederEventKind::Silent, since_ms: TIME, at_ms: TIME.saturating_add(180_500) }
+}
+
+pub fn meter_state() -> MeterStateRecord {
+    MeterStateRecord { meter: meter(), next_offset: 2_016, state: "oWRsYXN0AA==".to_owned() }
+}
+
 pub fn feeder_state() -> FeederStateRecord {
     FeederStateRecord { feeder: "F1".parse().unwrap(), next_offset: 2_016, state: "oWRsYXN0AA==".to_owned() }
 }
@@ -182,7 +244,8 @@ pub fn alerts() -> [AlertRecord; 2] {
         statistic: 16.25,
         threshold: 14.0,
         unit: "deviations".to_owned(),
-        false_alarms_per_feeder_year_max: 1.2,
+        false_alarms_per_feeder_year_max: Some(1.2),
+        cause: None,
         missing_current_a: Some(1.875),
         evidence: vec![AlertEvidence { time_ms: UnixMillis(TIME.0 - 86_400_000), value: 7.5 }, AlertEvidence { time_ms: TIME, value: 8.0 }],
     };
@@ -231,6 +294,22 @@ pub fn feeder() -> FeederRecord {
     }
 }
 
+/// The first command of the wire's golden file.
+pub fn command() -> CommandRecord {
+    let golden = include_str!("../../../wire/golden/v1/commands.hex");
+    CommandRecord {
+        meter: meter(),
+        number: 1_795_000_000_250,
+        action: ActionKind::Read,
+        channel: None,
+        issued_ms: TIME,
+        expires_ms: UnixMillis(1_795_003_600_250),
+        who: Some("ann".to_owned()),
+        authority: "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".to_owned(),
+        command: golden.lines().find(|line| !line.starts_with('#')).unwrap().to_owned(),
+    }
+}
+
 fn ledger() -> [LedgerRecord; 2] {
     [
         LedgerRecord::Through(ThroughRow { meter: meter(), stream: STREAM, through: 42, updated_ms: RECEIVED, latest_ms: Some(TIME) }),
@@ -272,10 +351,13 @@ pub fn examples(name: &str) -> Value {
         "meter.events.v1" => serde_json::to_value(events()),
         "meter.intervals.v1" => serde_json::to_value(intervals()),
         "feeder.intervals.v1" => serde_json::to_value([feeder_interval()]),
+        "feeder.events.v1" => serde_json::to_value([feeder_event()]),
+        "meter.state.v1" => serde_json::to_value([meter_state()]),
         "feeder.state.v1" => serde_json::to_value([feeder_state()]),
         "alerts.v1" => serde_json::to_value(alerts()),
         "alerts.actions.v1" => serde_json::to_value(alert_actions()),
         "grid.topology.v1" => serde_json::to_value([feeder()]),
+        "meter.commands.v1" => serde_json::to_value([command()]),
         "meter.latest.v1" => serde_json::to_value([LatestRecord(reading_record())]),
         "meter.ledger.v1" => serde_json::to_value(ledger()),
         "dead-letter.v1" => serde_json::to_value(dead_letters()),

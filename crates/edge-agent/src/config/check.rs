@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Device};
 
 impl Config {
     /// Reads and checks a file.
@@ -28,6 +28,7 @@ impl Config {
             return Err(value_error("[[meter]]", "is missing: name one meter at least"));
         }
         self.report.to_core()?;
+        self.condition.to_core()?;
         for (key, value, least, most) in [
             ("broker.keep_alive_s", u64::from(self.broker.keep_alive_s), 5, 1_200),
             ("broker.connect_timeout_s", self.broker.connect_timeout_s, 1, 600),
@@ -44,6 +45,8 @@ impl Config {
             }
             let key = |name: &str| format!("meter {}: {name}", meter.id);
             meter.device.check(key)?;
+            self.commands.to_core(&meter.id, None)?;
+            meter.prepaid()?;
             let Some(bus) = meter.device.bus() else { continue };
             if !self.bus.contains_key(bus) {
                 return Err(value_error(key("bus"), format!("names {bus:?}, but there is no section [bus.{bus}]")));
@@ -53,7 +56,13 @@ impl Config {
                     return Err(value_error(key("bus"), "has another kind of device already: a bus speaks one language"));
                 }
                 if other.device.collides(&meter.device) {
-                    return Err(value_error(key("address"), "is another meter's on the same bus, too"));
+                    let talks = matches!(meter.device, Device::DsmrP1(_) | Device::Sml(_));
+                    let (name, problem) = if talks {
+                        ("bus", "has a meter that talks unasked already: give each a port of its own")
+                    } else {
+                        ("address", "is another meter's on the same bus, too")
+                    };
+                    return Err(value_error(key(name), problem));
                 }
             }
         }
@@ -91,7 +100,9 @@ mod tests {
     use edge_core::report;
 
     use super::*;
-    use crate::config::{Broker, Bus, Device, Journal, REFERENCE};
+    use crate::bus;
+    use crate::config::{Broker, Bus, Journal, REFERENCE};
+    use crate::push::Language;
 
     fn reference() -> Config {
         toml::from_str(REFERENCE).expect("the reference is valid")
@@ -159,7 +170,8 @@ mod tests {
     /// The reference with the optical meter that it suggests, and a bus for it.
     fn optical() -> String {
         let (before, rest) = REFERENCE.split_once("# [[meter]]\n").expect("a suggestion");
-        let (suggested, after) = rest.split_once("\n[report]").expect("its end");
+        let (suggested, rest) = rest.split_once("\n\n").expect("its end");
+        let (_, after) = rest.split_once("\n[report]").expect("what follows");
         let keys = suggested.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
         let section: Vec<_> = keys.filter(|line| !line.starts_with("registers") && !line.starts_with("password_file")).collect();
         format!("{before}[[meter]]\n{}\n[bus.optical]\nport = \"/dev/ttyUSB1\"\n\n[report]{after}", section.join("\n"))
@@ -182,6 +194,26 @@ mod tests {
             let text = optical().replacen(from, to, 1);
             let error = toml::from_str::<Config>(&text).expect("valid").check().expect_err(to).to_string();
             assert_eq!(error, format!("configuration: {expected}"));
+        }
+    }
+
+    #[test]
+    fn meters_that_talk_unasked_have_a_port_of_their_own() {
+        let first = "[[meter]]\nid = \"M0003\"\ncertificate_file = \"a\"\nkey_file = \"b\"\ndevice = \"dsmr-p1\"\nbus = \"p1\"\n";
+        let bus = "[bus.p1]\nport = \"/dev/ttyUSB2\"\n\n";
+        let with = |sections: &str| toml::from_str::<Config>(&REFERENCE.replacen("[report]", &format!("{sections}{bus}[report]"), 1));
+        let config = with(first).expect("valid");
+        config.check().expect("sound");
+        let Ok(Some(bus::Question::Push(question))) = config.meter[1].device.question() else { panic!("listens") };
+        assert_eq!((question.language, question.baud, question.deadline.as_secs()), (Language::DsmrP1, 115_200, 25));
+        assert!(REFERENCE.contains("# poll_s = 10\n# deadline_s = 25\n"), "the reference tells the defaults");
+        for (sections, expected) in [
+            (format!("{first}\n{}", first.replace("M0003", "M0004")), "meter M0004: bus has a meter that talks unasked already"),
+            (first.replace("bus =", "baud = 1\nbus ="), "meter M0003: baud is 1: use 300 to 921600"),
+            (first.replace("bus =", "deadline_s = 1\nbus ="), "meter M0003: deadline_s is 1: use 2 to 300"),
+        ] {
+            let error = with(&sections).expect("valid").check().expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use edge_core::calibration::Calibration;
 use measure::Text;
 use meters::iec62056_21::identification::Baud;
 use meters::modbus::Address;
@@ -11,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use super::check::{in_range, value_error};
 use crate::bus;
+use crate::calibration;
 use crate::optical::{self, What};
+use crate::push::{self, Language};
 
 /// Where samples come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,10 +30,19 @@ pub enum Device {
         /// Time between polls, 100 at least.
         #[serde(default = "poll_ms")]
         poll_ms: u64,
+        /// A file that `ferraris calibrate` wrote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calibration_file: Option<PathBuf>,
     },
     /// A meter with an optical port or a current loop, by IEC 62056-21.
     #[serde(rename = "iec62056-21")]
     Iec62056(Iec62056),
+    /// The consumer's port of a Dutch, Belgian, Swedish or Finnish meter, which talks unasked.
+    #[serde(rename = "dsmr-p1")]
+    DsmrP1(Push),
+    /// The optical port of a German meter, which talks unasked.
+    #[serde(rename = "sml")]
+    Sml(Push),
     /// Whoever starts the agent hands them over, see [`crate::Options::source`]. Not for files.
     #[serde(skip)]
     Supplied {
@@ -74,6 +86,23 @@ pub struct Iec62056 {
     pub deadline_s: u64,
 }
 
+/// A meter that talks unasked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// Name of a section `[bus.…]`.
+    pub bus: String,
+    /// The line's speed, 8N1; without it, the one of its standard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baud: Option<u32>,
+    /// Time between the messages that are taken.
+    #[serde(default = "push_poll_s")]
+    pub poll_s: u64,
+    /// Longest time to wait for one.
+    #[serde(default = "push_deadline_s")]
+    pub deadline_s: u64,
+}
+
 /// What to ask a meter for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -114,12 +143,22 @@ const fn deadline_s() -> u64 {
     180
 }
 
+const fn push_poll_s() -> u64 {
+    10
+}
+
+const fn push_deadline_s() -> u64 {
+    25
+}
+
 impl Device {
     /// Kind of device, as the head-end will read it.
     pub fn name(&self) -> Text {
         match self {
             Self::Pzem004t { .. } => Text::try_from("pzem-004t").unwrap_or_default(),
             Self::Iec62056(_) => Text::try_from("iec62056-21").unwrap_or_default(),
+            Self::DsmrP1(_) => Text::try_from("dsmr-p1").unwrap_or_default(),
+            Self::Sml(_) => Text::try_from("sml").unwrap_or_default(),
             Self::Supplied { name } => name.clone(),
         }
     }
@@ -127,7 +166,10 @@ impl Device {
     /// The bus that it is on.
     pub fn bus(&self) -> Option<&str> {
         match self {
-            Self::Pzem004t { bus, .. } | Self::Iec62056(Iec62056 { bus, .. }) => Some(bus),
+            Self::Pzem004t { bus, .. }
+            | Self::Iec62056(Iec62056 { bus, .. })
+            | Self::DsmrP1(Push { bus, .. })
+            | Self::Sml(Push { bus, .. }) => Some(bus),
             Self::Supplied { .. } => None,
         }
     }
@@ -137,6 +179,7 @@ impl Device {
         match self {
             Self::Pzem004t { poll_ms, .. } => Some(Duration::from_millis(*poll_ms)),
             Self::Iec62056(meter) => Some(Duration::from_secs(meter.poll_s)),
+            Self::DsmrP1(meter) | Self::Sml(meter) => Some(Duration::from_secs(meter.poll_s)),
             Self::Supplied { .. } => None,
         }
     }
@@ -152,8 +195,20 @@ impl Device {
                 Ok(Some(bus::Question::Pzem(address)))
             }
             Self::Iec62056(meter) => meter.question().map(bus::Question::Optical).map(Some),
+            Self::DsmrP1(meter) => Ok(Some(bus::Question::Push(meter.question(Language::DsmrP1)))),
+            Self::Sml(meter) => Ok(Some(bus::Question::Push(meter.question(Language::Sml)))),
             Self::Supplied { .. } => Ok(None),
         }
+    }
+
+    /// Its calibration, where it has one. Reads the file.
+    ///
+    /// # Errors
+    /// The file can't be read, or makes no sense.
+    pub fn calibration(&self) -> Result<Option<Calibration>, ConfigError> {
+        let Self::Pzem004t { calibration_file: Some(path), .. } = self else { return Ok(None) };
+        let calibration = calibration::File::load(path).and_then(|file| file.calibration(path));
+        calibration.map(Some).map_err(|error| value_error("calibration_file", format!("can't be used: {error}")))
     }
 
     /// Whether its values make sense; `key` says where they stand.
@@ -164,6 +219,7 @@ impl Device {
                 in_range(&key("poll_ms"), *poll_ms, 100, 3_600_000)
             }
             Self::Iec62056(meter) => meter.check(key),
+            Self::DsmrP1(meter) | Self::Sml(meter) => meter.check(key),
             Self::Supplied { .. } => Ok(()),
         }
     }
@@ -175,8 +231,23 @@ impl Device {
             (Self::Iec62056(one), Self::Iec62056(another)) => {
                 one.address.is_empty() || another.address.is_empty() || one.address == another.address
             }
+            // Nothing in what they say tells them apart before it is read.
+            (Self::DsmrP1(_), Self::DsmrP1(_)) | (Self::Sml(_), Self::Sml(_)) => true,
             _ => false,
         }
+    }
+}
+
+impl Push {
+    fn check(&self, key: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        in_range(&key("poll_s"), self.poll_s, 1, 86_400)?;
+        in_range(&key("deadline_s"), self.deadline_s, 2, 300)?;
+        self.baud.map_or(Ok(()), |baud| in_range(&key("baud"), baud.into(), 300, 921_600))
+    }
+
+    fn question(&self, language: Language) -> push::Question {
+        let baud = self.baud.unwrap_or(language.usual_baud());
+        push::Question { language, baud, deadline: Duration::from_secs(self.deadline_s) }
     }
 }
 

@@ -1,7 +1,11 @@
 //! The configuration, typed. `agent.toml` in this crate is its reference.
 
 mod check;
+mod commands;
+mod condition;
 mod device;
+mod meter;
+mod prepaid;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,12 +13,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use edge_core::report;
-use measure::{Hertz, MeterId, Volts, Watts};
+use measure::{Hertz, Volts, Watts};
 use serde::{Deserialize, Serialize};
 
 use self::check::value_error;
 
-pub use self::device::{Device, Iec62056, Mode, Parity};
+pub use self::commands::Commands;
+pub use self::condition::Condition;
+pub use self::device::{Device, Iec62056, Mode, Parity, Push};
+pub use self::meter::Meter;
+pub use self::prepaid::{Channel, Credit};
 
 /// The commented default file.
 pub const REFERENCE: &str = include_str!("../../agent.toml");
@@ -69,6 +77,12 @@ pub struct Config {
     /// Where rows wait.
     #[serde(default)]
     pub journal: Journal,
+    /// Whom the meters obey.
+    #[serde(default)]
+    pub commands: Commands,
+    /// The meters' own condition.
+    #[serde(default)]
+    pub condition: Condition,
     /// For machines that watch.
     #[serde(default)]
     pub health: Health,
@@ -156,6 +170,9 @@ pub struct Bus {
     /// How often to ask.
     #[serde(default = "Bus::attempts")]
     pub attempts: u8,
+    /// Whether the agent starts without the port, and waits for it to be plugged in.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 impl Bus {
@@ -169,22 +186,8 @@ impl Bus {
 
     /// At this terminal, with the defaults for everything else.
     pub fn at(port: impl Into<PathBuf>) -> Self {
-        Self { port: port.into(), reply_timeout_ms: Self::reply_timeout_ms(), attempts: Self::attempts() }
+        Self { port: port.into(), reply_timeout_ms: Self::reply_timeout_ms(), attempts: Self::attempts(), optional: false }
     }
-}
-
-/// A section `[[meter]]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Meter {
-    /// Common name of its certificate.
-    pub id: MeterId,
-    /// Its certificate chain, PEM.
-    pub certificate_file: PathBuf,
-    /// Its private key, PEM.
-    pub key_file: PathBuf,
-    /// Where its samples come from.
-    #[serde(flatten)]
-    pub device: Device,
 }
 
 /// Section `[report]`.
@@ -332,6 +335,8 @@ impl Config {
             report: Report::default(),
             delivery: Delivery::default(),
             journal: Journal { path: journal.into(), ..Journal::default() },
+            commands: Commands::default(),
+            condition: Condition::default(),
             health: Health::default(),
             shutdown: Shutdown::default(),
             log: Log::default(),

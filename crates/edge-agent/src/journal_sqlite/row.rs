@@ -64,6 +64,16 @@ pub fn checksum(meter: &str, id: u64, unclocked: Option<u64>, place: Option<Plac
     digest.finalize().into()
 }
 
+/// Over a note and whose it is.
+pub fn note_checksum(meter: &str, name: u16, value: &[u8]) -> i64 {
+    let mut digest = CRC32C.digest();
+    digest.update(&name.to_le_bytes());
+    digest.update(meter.as_bytes());
+    digest.update(&[0]);
+    digest.update(value);
+    digest.finalize().into()
+}
+
 /// The kind's number; those below the last are ordinary.
 pub const fn kind(kind: RowKind) -> i64 {
     match kind {

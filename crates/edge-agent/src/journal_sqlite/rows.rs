@@ -1,10 +1,10 @@
 //! One meter's journal: `edge_core`'s contract over the tables.
 
-use edge_core::journal::{Append, Head, Journal, OpenStream, Place, RESERVED_ROWS, Room, Row, RowId, Waiting};
+use edge_core::journal::{Append, Head, Journal, Note, OpenStream, Place, RESERVED_ROWS, Room, Row, RowId, Waiting};
 use measure::{Gap, GapReason, Record, Seq, StreamId, UnixMillis};
 use rusqlite::{OptionalExtension, Params, params};
 
-use super::row::{Stored, checksum, encode, kind};
+use super::row::{Stored, checksum, encode, kind, note_checksum};
 use super::{Accepted, Meter, RESERVE_BYTES, ROW_OVERHEAD_BYTES, Store, StoreError, Usage, schema, signed, unsigned};
 
 /// The rows of one meter within the store's open transaction.
@@ -263,6 +263,24 @@ impl Journal for MeterJournal<'_> {
     fn set_clock(&mut self, start: u64, offset_ms: i64) -> Result<(), StoreError> {
         self.execute(schema::SET_CLOCK, params![self.name(), signed(start), offset_ms])?;
         self.execute(schema::FORGET_CLOCKS, params![self.name()])
+    }
+
+    fn note(&self, note: Note) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut statement = self.store.connection.prepare_cached(schema::GET_NOTE)?;
+        let stored: Option<(Vec<u8>, i64)> =
+            statement.query_row(params![self.name(), note.code()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        Ok(stored.and_then(|(value, crc)| {
+            let sound = crc == note_checksum(self.name(), note.code(), &value);
+            if !sound {
+                self.store.damaged_rows.set(self.store.damaged_rows.get().saturating_add(1));
+            }
+            sound.then_some(value)
+        }))
+    }
+
+    fn set_note(&mut self, note: Note, value: &[u8]) -> Result<(), StoreError> {
+        let crc = note_checksum(self.name(), note.code(), value);
+        self.execute(schema::SET_NOTE, params![self.name(), note.code(), value, crc])
     }
 }
 

@@ -17,7 +17,7 @@ use edge_core::journal::{Head, Journal, OpenStream, Place, Row, RowId};
 use measure::{Gap, GapReason, MeterId, Record, Seq, StreamId, UnixMillis};
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::row::Stored;
+use super::row::{Stored, note_checksum};
 use super::{MeterJournal, OpenError, Store, StoreError, schema, unsigned};
 
 /// In the order of the table itself, so that no index is needed: from either end towards what is damaged.
@@ -43,6 +43,7 @@ struct Remains {
     last_id: u64,
     streams: Vec<OpenStream>,
     clocks: Vec<(u64, i64)>,
+    notes: Vec<(u16, Vec<u8>, i64)>,
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -192,6 +193,12 @@ fn remains(old: &Connection, meter: &MeterId) -> Remains {
     {
         remains.clocks.extend(clocks.map_while(Result::ok));
     }
+    if let Ok(mut statement) = old.prepare("SELECT name, value, crc FROM note WHERE meter = ?1")
+        && let Ok(notes) = statement.query_map([meter.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    {
+        let notes: Vec<(u16, Vec<u8>, i64)> = notes.map_while(Result::ok).collect();
+        remains.notes.extend(notes.into_iter().filter(|(name, value, crc)| note_checksum(meter.as_str(), *name, value) == *crc));
+    }
     remains
 }
 
@@ -219,6 +226,9 @@ fn mend(
     journal.set_head(&Head { starts: head.starts.max(latest_start), gap, ..head })?;
     for (start, offset) in &remains.clocks {
         journal.set_clock(*start, *offset)?;
+    }
+    for (name, value, crc) in &remains.notes {
+        store.connection.execute(schema::SET_NOTE, params![meter.as_str(), name, value, crc])?;
     }
     let holes = mend_streams(store, &mut journal, &meter, remains, span)?;
     // Without the meter's own count, and with rows that could not be reached, something is missing of which nothing more is known.

@@ -7,7 +7,10 @@ use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 use super::OpenError;
 
 /// The format's number, in `user_version`.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
+
+/// The format before it, which had no notes.
+const WITHOUT_NOTES: i32 = 1;
 
 const PAGE_BYTES: u64 = 4096;
 /// A page in the write-ahead log, with its header.
@@ -61,6 +64,17 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Values that are no rows.
+const NOTES: &str = "
+    CREATE TABLE note (
+        meter TEXT NOT NULL,
+        name INTEGER NOT NULL,
+        value BLOB NOT NULL,
+        crc INTEGER NOT NULL,
+        PRIMARY KEY (meter, name)
+    ) STRICT, WITHOUT ROWID;
+";
+
 pub const COUNT_ROWS: &str = "SELECT count(*), coalesce(sum(length(record)), 0), coalesce(max(id), 0) FROM row WHERE meter = ?1";
 pub const GET_LAST_ID: &str = "SELECT last_id FROM meter WHERE name = ?1";
 pub const SET_USAGE: &str = "INSERT INTO meter (name, last_id, rows) VALUES (?1, ?2, ?3)
@@ -99,6 +113,10 @@ pub const SET_CLOCK: &str = "INSERT INTO clock (meter, start, offset_ms) VALUES 
     ON CONFLICT (meter, start) DO UPDATE SET offset_ms = excluded.offset_ms";
 pub const FORGET_CLOCKS: &str = "DELETE FROM clock WHERE meter = ?1
     AND start NOT IN (SELECT start FROM clock WHERE meter = ?1 ORDER BY start DESC LIMIT 64)";
+
+pub const GET_NOTE: &str = "SELECT value, crc FROM note WHERE meter = ?1 AND name = ?2";
+pub const SET_NOTE: &str = "INSERT INTO note (meter, name, value, crc) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (meter, name) DO UPDATE SET value = excluded.value, crc = excluded.crc";
 
 /// A file that was opened.
 pub enum Opened {
@@ -140,12 +158,17 @@ fn try_open(path: &Path, bytes_max: u64) -> rusqlite::Result<Result<Connection, 
     match version {
         0 if empty => {
             connection.execute_batch(TABLES)?;
+            connection.execute_batch(NOTES)?;
             connection.pragma_update(None, "user_version", VERSION)?;
         }
-        VERSION => {
+        WITHOUT_NOTES | VERSION => {
             let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
             if verdict != "ok" {
                 return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some(verdict)));
+            }
+            if version == WITHOUT_NOTES {
+                connection.execute_batch(NOTES)?;
+                connection.pragma_update(None, "user_version", VERSION)?;
             }
         }
         other => return Ok(Err(other)),

@@ -6,7 +6,7 @@ use core::convert::Infallible;
 
 use measure::{Record, RowKind, Seq, StreamId};
 
-use super::{Append, Head, Journal, OpenStream, Place, RESERVED_ROWS, Room, Row, RowId, Waiting};
+use super::{Append, Head, Journal, Note, OpenStream, Place, RESERVED_ROWS, Room, Row, RowId, Waiting};
 
 /// Clocks of this many starts are kept.
 const CLOCKS_KEPT: usize = 64;
@@ -24,6 +24,7 @@ pub struct MemoryJournal {
     places: BTreeMap<Place, RowId>,
     streams: Vec<OpenStream>,
     clocks: BTreeMap<u64, i64>,
+    notes: BTreeMap<Note, Vec<u8>>,
     undo: Vec<Undo>,
 }
 
@@ -34,6 +35,7 @@ enum Undo {
     Streams(Vec<OpenStream>),
     Head(Head),
     Clocks(BTreeMap<u64, i64>),
+    Note(Note, Option<Vec<u8>>),
 }
 
 impl MemoryJournal {
@@ -77,6 +79,8 @@ impl MemoryJournal {
                 Undo::Streams(streams) => self.streams = streams,
                 Undo::Head(head) => self.head = head,
                 Undo::Clocks(clocks) => self.clocks = clocks,
+                Undo::Note(note, Some(value)) => drop(self.notes.insert(note, value)),
+                Undo::Note(note, None) => drop(self.notes.remove(&note)),
             }
         }
     }
@@ -242,6 +246,16 @@ impl Journal for MemoryJournal {
         }
         Ok(())
     }
+
+    fn note(&self, note: Note) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(self.notes.get(&note).cloned())
+    }
+
+    fn set_note(&mut self, note: Note, value: &[u8]) -> Result<(), Infallible> {
+        let before = self.notes.insert(note, value.to_vec());
+        self.undo.push(Undo::Note(note, before));
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -275,6 +289,8 @@ mod tests {
         journal.delete_through(stream, 1).unwrap();
         journal.set_head(&Head { starts: 3, incarnation: 2, gap: Some(two) }).unwrap();
         journal.set_clock(3, 99).unwrap();
+        journal.set_note(Note::Commands, &[1]).unwrap();
+        journal.set_note(Note::Commands, &[2]).unwrap();
         append(&mut journal, &event(EventKind::Started));
         journal.unnumber(two).unwrap();
         journal.close_stream(stream).unwrap();
@@ -284,6 +300,7 @@ mod tests {
         assert_eq!(journal.streams(), committed.streams());
         assert_eq!(journal.head(), committed.head());
         assert_eq!(journal.clock(3), Ok(None));
+        assert_eq!(journal.note(Note::Commands), Ok(None));
         assert_eq!(journal.waiting(Waiting::Kind(RowKind::Urgent), 9), committed.waiting(Waiting::Kind(RowKind::Urgent), 9));
         assert!(append(&mut journal, &event(EventKind::Started)) > RowId(3), "an id that was taken back is not used again");
     }

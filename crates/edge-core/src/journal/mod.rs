@@ -16,7 +16,7 @@ mod memory;
 
 use alloc::vec::Vec;
 
-use measure::{Record, RowKind, Seq, StreamId};
+use measure::{Channel, Record, RowKind, Seq, StreamId};
 
 pub use memory::MemoryJournal;
 
@@ -79,6 +79,34 @@ pub struct Head {
     /// The row that counts what a full journal dropped, until it has a number; it may be gone.
     pub gap: Option<RowId>,
 }
+
+/// The name of a value that a meter must not forget and that is no row: it is replaced, and not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Note {
+    /// The numbers of commands that were answered.
+    Commands,
+    /// What commands have set.
+    Settings,
+    /// Top-up codes that were used.
+    Codes,
+    /// A channel's credit and relay.
+    Account(Channel),
+}
+
+impl Note {
+    /// Its number in storage; never reused.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Commands => 1,
+            Self::Settings => 2,
+            Self::Codes => 3,
+            Self::Account(channel) => 0x100 | channel as u16,
+        }
+    }
+}
+
+/// Longest note, in bytes.
+pub const NOTE_LEN_MAX: usize = 1024;
 
 /// Which part of the space an appended row may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,4 +202,10 @@ pub trait Journal {
 
     /// Notes it.
     fn set_clock(&mut self, start: u64, offset_ms: i64) -> Result<(), Self::Error>;
+
+    /// A note as it was last set; nothing if it never was, or was damaged.
+    fn note(&self, note: Note) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Replaces a note, at most [`NOTE_LEN_MAX`] bytes.
+    fn set_note(&mut self, note: Note, value: &[u8]) -> Result<(), Self::Error>;
 }

@@ -83,7 +83,8 @@ pub mod tests {
             statistic: 16.25,
             threshold: 14.0,
             unit: "deviations".to_owned(),
-            false_alarms_per_feeder_year_max: 1.2,
+            false_alarms_per_feeder_year_max: Some(1.2),
+            cause: None,
             missing_current_a: Some(1.5),
             evidence: Vec::new(),
         }

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::kafka::{Address, Reader};
 use crate::output::{self, Outcome};
 
-pub use text::line;
+pub use text::{duration, line};
 
 use act::Deed;
 use book::Book;

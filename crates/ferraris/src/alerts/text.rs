@@ -81,7 +81,10 @@ fn state(it: &AlertRecord) -> String {
 }
 
 fn found(it: &AlertRecord) -> String {
-    format!("{:.1} of {:.0} {}", it.statistic, it.threshold, it.unit)
+    let cause = it.cause.as_deref().map_or_else(String::new, |cause| format!(" ({cause})"));
+    // Limits of pairs are a few percent, others are tens.
+    let digits = if it.threshold.abs() < 10.0 { 2 } else { 0 };
+    format!("{:.1} of {:.digits$} {}{cause}", it.statistic, it.threshold, it.unit)
 }
 
 /// Text from outside, without what could move a terminal's cursor.

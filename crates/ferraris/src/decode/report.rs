@@ -128,6 +128,7 @@ pub fn record(record: &Record) -> Value {
         Record::Reading(reading) => ("reading", serde_json::to_value(reading)),
         Record::Event(event) => ("event", serde_json::to_value(event)),
         Record::Gap(gap) => ("gap", serde_json::to_value(gap)),
+        Record::Outcome(outcome) => ("outcome", serde_json::to_value(outcome)),
     };
     // Fixed-point numbers and names always have a JSON form.
     json!({ kind: value.unwrap_or(Value::Null) })

@@ -170,6 +170,7 @@ fn processor_config(papers: &Papers, stage: &Stage, broker: SocketAddr) -> anyho
     config.topics.manage = !stage.is_mock();
     // The mock keeps a few minutes only, and its transactions are for show.
     config.intervals.enabled = !stage.is_mock();
+    config.quality.enabled = !stage.is_mock();
     config.http.listen = any_port();
     Ok(config)
 }

@@ -157,7 +157,7 @@ impl Site {
         let mut config = Config::new(broker, self.journals.join(format!("{id}.sqlite")));
         config.report.heartbeat_ms = HEARTBEAT_MS;
         config.shutdown.grace_ms = DRAIN_MS;
-        config.meter.push(Meter { id: id.clone(), certificate_file: pair.certificate, key_file: pair.key, device });
+        config.meter.push(Meter::new(id.clone(), pair.certificate, pair.key, device));
         Ok(config)
     }
 
@@ -167,7 +167,7 @@ impl Site {
         let source: pzem_module::Source = Box::new(move || replies.next());
         let line = PzemLine::start([(ADDRESS, source)]).context("cannot open a pseudo-terminal for the PZEM module")?;
         let poll_ms = u64::try_from(SAMPLE_EVERY.as_millis())?;
-        let device = Device::Pzem004t { bus: LINE.to_owned(), address: ADDRESS, poll_ms };
+        let device = Device::Pzem004t { bus: LINE.to_owned(), address: ADDRESS, poll_ms, calibration_file: None };
         let mut config = self.config(papers, &PZEM.parse()?, device)?;
         config.bus.insert(LINE.to_owned(), Bus::at(line.path()));
         Ok((line, config))

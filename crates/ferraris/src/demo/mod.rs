@@ -1,7 +1,7 @@
 //! `ferraris demo`: the whole system in one process, killed in the middle, and the count of what that lost or doubled.
 //!
 //! The rooms: `papers` (certificates), `stage` (Kafka), `cast` (broker and processor), `homes` (meters and their agents), `follow` (a
-//! consumer), `screen` (what people see), and the pure ones, `sample`, `age` and `summary`. The count itself is `fleet::audit`.
+//! consumer), `screen` (what people see), and the pure ones, `sample`, `age`, `summary` and `thief` (a feeder in simulated time). The count itself is `fleet::audit`.
 
 mod age;
 mod cast;
@@ -16,6 +16,7 @@ mod screen;
 mod stage;
 mod stand;
 mod summary;
+mod thief;
 
 use crate::kafka::key_value;
 use crate::output::Outcome;
@@ -24,7 +25,8 @@ use crate::output::Outcome;
 ///
 /// A broker with fresh certificates, simulated homes with real edge agents (SQLite journals, mutual TLS), one agent that reads captured
 /// replies of a PZEM-004T on a pseudo-terminal, and a processor that writes to Kafka. Halfway broker and processor are killed and started
-/// again. In the end everything that the agents' journals accepted is compared with everything that Kafka holds.
+/// again. Beside it a simulated feeder with a thief passes three weeks in moments, and the alert that names the house is compared with the
+/// truth. In the end everything that the agents' journals accepted is compared with everything that Kafka holds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     ferraris demo\n  \

@@ -19,6 +19,7 @@ use super::papers::{self, Papers};
 use super::screen::{Counts, Screen};
 use super::stage::Stage;
 use super::summary::{self, Summary};
+use super::thief;
 use crate::output::{self, Outcome};
 
 /// Least time to measure after the restart: backlog and new samples side by side.
@@ -54,6 +55,11 @@ async fn on(stage: &Stage, options: &Options, dir: &Path, mut stop: watch::Recei
 
     let (news, reports) = mpsc::unbounded_channel();
     let mut show = Show::open(stage, &cast, &papers, &homes, seen, reports)?;
+    let trial = tokio::task::spawn_blocking({
+        let (seed, news) = (options.seed, news.clone());
+        // Whoever listens to the news has gone only if the demo is over.
+        move || thief::run(seed, |text| drop(news.send(text)))
+    });
     let (half, end) = times(options.seconds);
     show.during(&mut stop.clone(), Some(&homes), or_stop(sleep_until(half), &mut stop)).await?;
     // Who wants the end does not want to wait for a restart.
@@ -74,8 +80,9 @@ async fn on(stage: &Stage, options: &Options, dir: &Path, mut stop: watch::Recei
     show.read_on().await?;
     followers.outcome()?;
 
+    let trial = show.during(&mut stop, None, trial).await??.context("the simulated feeder")?;
     let verdict = audit::compare(&accepted, &show.held);
-    let summary = Summary::new(&verdict, show.dead_letters, &show.ages, stage.name());
+    let summary = Summary::new(&verdict, show.dead_letters, &show.ages, stage.name(), trial);
     output::line("")?;
     summary::accusations(&verdict).iter().try_for_each(output::line)?;
     if options.json {
@@ -160,8 +167,9 @@ impl Show {
                 self.screen.reading((&*reading).into());
             }
             Seen::Event(event) => {
-                let (number, identity) = record::event(&event);
-                self.held.add(number, identity);
+                if let Some((number, identity)) = record::event(&event) {
+                    self.held.add(number, identity);
+                }
             }
             Seen::DeadLetter => self.dead_letters = self.dead_letters.saturating_add(1),
         }

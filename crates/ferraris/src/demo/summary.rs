@@ -6,6 +6,7 @@ use fleet::audit::{Identity, Verdict};
 use serde::Serialize;
 
 use super::age::Ages;
+use super::thief::Trial;
 
 /// What the demo reports; also its one line of JSON.
 #[derive(Clone, Debug, Serialize)]
@@ -26,11 +27,13 @@ pub struct Summary {
     pub age_p99_ms: Option<i64>,
     /// Which Kafka: `mock` or its address.
     pub kafka: String,
+    /// What was said of the simulated feeder, and what is true.
+    pub thief: Trial,
 }
 
 impl Summary {
     /// Of a verdict.
-    pub fn new(verdict: &Verdict, dead_lettered: u64, ages: &Ages, kafka: String) -> Self {
+    pub fn new(verdict: &Verdict, dead_lettered: u64, ages: &Ages, kafka: String, thief: Trial) -> Self {
         Self {
             produced: verdict.produced,
             committed: verdict.committed,
@@ -40,6 +43,7 @@ impl Summary {
             age_p50_ms: ages.percentile(50),
             age_p99_ms: ages.percentile(99),
             kafka,
+            thief,
         }
     }
 }
@@ -52,7 +56,13 @@ impl fmt::Display for Summary {
         writeln!(f, "lost           {:>8}", self.lost)?;
         writeln!(f, "doubled        {:>8}", self.doubled)?;
         writeln!(f, "dead-lettered  {:>8}", self.dead_lettered)?;
-        write!(f, "reading age    p50 {}, p99 {}  measurement to commit, as a consumer sees it", age(self.age_p50_ms), age(self.age_p99_ms))
+        writeln!(
+            f,
+            "reading age    p50 {}, p99 {}  measurement to commit, as a consumer sees it",
+            age(self.age_p50_ms),
+            age(self.age_p99_ms)
+        )?;
+        write!(f, "{}", self.thief)
     }
 }
 
@@ -88,11 +98,12 @@ mod tests {
         let mut ages = Ages::default();
         ages.add(UnixMillis(0), UnixMillis(80));
         let verdict = Verdict { produced: 5, committed: 5, ..Verdict::default() };
-        let line = serde_json::to_string(&Summary::new(&verdict, 0, &ages, "mock".to_owned())).unwrap();
-        assert_eq!(
-            line,
-            r#"{"produced":5,"committed":5,"lost":0,"doubled":0,"dead_lettered":0,"age_p50_ms":80,"age_p99_ms":80,"kafka":"mock"}"#
-        );
+        let house: measure::MeterId = "F1-H08".parse().unwrap();
+        let trial = Trial { thief: house.clone(), named: Some(house), days: Some(2.5), agrees: true, false_alarms: 0 };
+        let line = serde_json::to_string(&Summary::new(&verdict, 0, &ages, "mock".to_owned(), trial)).unwrap();
+        let begin = r#"{"produced":5,"committed":5,"lost":0,"doubled":0,"dead_lettered":0,"age_p50_ms":80,"age_p99_ms":80,"kafka":"mock","#;
+        let end = r#""thief":{"thief":"F1-H08","named":"F1-H08","days":2.5,"agrees":true,"false_alarms":0}}"#;
+        assert_eq!(line, format!("{begin}{end}"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn ledger(books: &mut Books, message: &BorrowedMessage<'_>, wanted: &impl Fn(&Me
 
 fn event(books: &mut Books, message: &BorrowedMessage<'_>, wanted: &impl Fn(&MeterId) -> bool) -> anyhow::Result<()> {
     let record: EventRecord = serde_json::from_slice(message.payload().unwrap_or_default())?;
-    let (meter, stream, seq) = record.place();
+    let Some((meter, stream, seq)) = record.place() else { return Ok(()) };
     if !wanted(meter) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! Records as the audit knows them, from an agent's journal and from Kafka. Pure.
 
 use contracts::{EventRecord, ReadingRecord};
-use measure::{Event, Gap, Hello, MeterId, Record};
+use measure::{Event, Gap, Hello, MeterId, Outcome, Record};
 use serde_json::Value;
 
 use super::{Identity, Number};
@@ -14,6 +14,7 @@ pub fn accepted(meter: &MeterId, record: &Record) -> Identity {
         Record::Reading(reading) => ("reading", serde_json::to_value(reading)),
         Record::Event(event) => ("event", serde_json::to_value(event)),
         Record::Gap(gap) => ("gap", serde_json::to_value(gap)),
+        Record::Outcome(outcome) => ("outcome", serde_json::to_value(outcome)),
     };
     let content = format!("{} {}", content.0, content.1.unwrap_or(Value::Null));
     Identity::of(meter, record.time(), content.as_bytes())
@@ -25,9 +26,9 @@ pub fn reading(it: &ReadingRecord) -> (Number, Identity) {
     (number, accepted(&it.meter, &Record::Reading(it.reading())))
 }
 
-/// Number and identity of an event, gap or hello in Kafka.
-pub fn event(it: &EventRecord) -> (Number, Identity) {
-    let (meter, stream, seq) = it.place();
+/// Number and identity of an event, gap or hello in Kafka; none of what the head-end derived itself.
+pub fn event(it: &EventRecord) -> Option<(Number, Identity)> {
+    let (meter, stream, seq) = it.place()?;
     let record = match it {
         EventRecord::Event(it) => {
             Record::Event(Event { time: it.time_ms, clock: it.clock, channel: it.channel, kind: it.kind, value: it.value })
@@ -41,17 +42,27 @@ pub fn event(it: &EventRecord) -> (Number, Identity) {
             configuration: it.configuration.0,
             starts: it.starts,
         }),
+        EventRecord::Outcome(it) => Record::Outcome(Outcome {
+            time: it.time_ms,
+            clock: it.clock,
+            channel: it.channel,
+            number: it.number,
+            action: it.action,
+            verdict: it.verdict,
+            value: it.value,
+        }),
+        EventRecord::PowerQuality(_) | EventRecord::VoltageWeek(_) => return None,
     };
-    (Number { meter: meter.clone(), stream, seq }, accepted(meter, &record))
+    Some((Number { meter: meter.clone(), stream, seq }, accepted(meter, &record)))
 }
 
 #[cfg(test)]
 mod tests {
-    use measure::{ClockQuality, EventKind, GapReason, Reading, StreamId, Text, UnixMillis, Volts};
+    use measure::{ActionKind, ClockQuality, EventKind, GapReason, Reading, StreamId, Text, UnixMillis, Verdict, Volts};
 
     use super::*;
 
-    fn records() -> [Record; 4] {
+    fn records() -> [Record; 5] {
         let time = UnixMillis(1_800_000_000_000);
         [
             Record::Reading(Reading { time, voltage: Volts::from_millivolts(229_876), ..Default::default() }),
@@ -65,6 +76,15 @@ mod tests {
                 configuration: u64::MAX,
                 starts: 3,
             }),
+            Record::Outcome(Outcome {
+                time,
+                clock: ClockQuality::Holdover,
+                channel: 4,
+                number: 17,
+                action: ActionKind::TopUp,
+                verdict: Verdict::Done,
+                value: 5_000_000,
+            }),
         ]
     }
 
@@ -74,7 +94,7 @@ mod tests {
         for record in records() {
             let (_, identity) = match &record {
                 Record::Reading(it) => reading(&ReadingRecord::new(&meter, StreamId(7), 2, UnixMillis(5), it)),
-                other => event(&EventRecord::new(&meter, StreamId(7), 2, UnixMillis(5), other).unwrap()),
+                other => event(&EventRecord::new(&meter, StreamId(7), 2, UnixMillis(5), other).unwrap()).unwrap(),
             };
             assert_eq!(identity, accepted(&meter, &record));
         }

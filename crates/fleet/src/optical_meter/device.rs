@@ -11,6 +11,8 @@ pub type Source = Box<dyn FnMut() -> Vec<(String, String)> + Send>;
 
 /// From the end of what was heard to the first byte said: the standard's shortest.
 const REACTION: Duration = Duration::from_millis(200);
+/// How long a meter that hears no acknowledgement waits for one, from the request on.
+const UNTOLD: Duration = Duration::from_millis(2_500);
 /// Silence after which a conversation is over: to answer the identification, and within programming mode.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest message heard.
@@ -31,6 +33,8 @@ pub enum Mode {
     B(Baud),
     /// Waits to be told; up to this speed.
     C(Baud),
+    /// Offers this speed and never hears what it is told: reads out at 300 baud after a while.
+    Deaf(Baud),
     /// Says everything unasked, at 2400 baud, this often.
     D(Duration),
 }
@@ -186,6 +190,7 @@ impl Device {
             Mode::A => self.read_out(Baud::B300, now),
             Mode::B(baud) => self.read_out(baud, now),
             Mode::C(_) => self.state = State::Identified,
+            Mode::Deaf(_) => self.read_out(Baud::B300, now.saturating_add(UNTOLD)),
             Mode::D(_) => {}
         }
     }
@@ -246,7 +251,7 @@ impl Device {
         let speed = match self.settings.mode {
             Mode::A => '#',
             Mode::B(baud) => char::from(baud.digit().saturating_add(b'A' - b'1')),
-            Mode::C(baud) => char::from(baud.digit()),
+            Mode::C(baud) | Mode::Deaf(baud) => char::from(baud.digit()),
             Mode::D(_) => '3',
         };
         format!("{}{speed}{}", self.settings.manufacturer, self.settings.name)

@@ -15,6 +15,8 @@ pub const REGISTERS_MAX: usize = 512;
 const ADDRESS_LEN_MAX: usize = 32;
 /// Longest value, unit excluded.
 const VALUE_LEN_MAX: usize = 128;
+/// Longest value in a telegram of a P1 port: its text message has 1,024 characters, in hexadecimal.
+const TELEGRAM_VALUE_LEN_MAX: usize = 2_048;
 /// Longest unit.
 const UNIT_LEN_MAX: usize = 16;
 
@@ -47,8 +49,8 @@ pub enum Fault {
     #[error("address is longer than {ADDRESS_LEN_MAX} characters")]
     Address,
     /// Longer than any value is.
-    #[error("value is longer than {VALUE_LEN_MAX} characters")]
-    Value,
+    #[error("value is longer than {0} characters")]
+    Value(usize),
     /// Longer than any unit is.
     #[error("unit is longer than {UNIT_LEN_MAX} characters")]
     Unit,
@@ -143,8 +145,15 @@ impl<'a> Readout<'a> {
     /// # Errors
     /// The first data set that is none, or a missing end.
     pub fn parse(text: &'a str) -> Result<Self, DataError> {
-        let (readout, ended) = Self::data_sets(text)?;
-        if ended { Ok(readout) } else { Err(DataError { at: text.len(), what: Fault::End }) }
+        Self::ended(text, VALUE_LEN_MAX)
+    }
+
+    /// The data sets of a P1 port's telegram, which may be longer, up to an exclamation mark.
+    ///
+    /// # Errors
+    /// The first data set that is none, or a missing end.
+    pub fn parse_telegram(text: &'a str) -> Result<Self, DataError> {
+        Self::ended(text, TELEGRAM_VALUE_LEN_MAX)
     }
 
     /// Replies to reads of single registers: data sets without end.
@@ -152,7 +161,7 @@ impl<'a> Readout<'a> {
     /// # Errors
     /// The first data set that is none.
     pub fn parse_replies(text: &'a str) -> Result<Self, DataError> {
-        Self::data_sets(text).map(|(readout, _)| readout)
+        Self::data_sets(text, VALUE_LEN_MAX).map(|(readout, _)| readout)
     }
 
     /// The registers, in the meter's order.
@@ -165,7 +174,12 @@ impl<'a> Readout<'a> {
         self.registers.iter().find(|register| register.code.is_some_and(|code| code.names(quantity, processing, tariff)))
     }
 
-    fn data_sets(text: &'a str) -> Result<(Self, bool), DataError> {
+    fn ended(text: &'a str, value_len_max: usize) -> Result<Self, DataError> {
+        let (readout, ended) = Self::data_sets(text, value_len_max)?;
+        if ended { Ok(readout) } else { Err(DataError { at: text.len(), what: Fault::End }) }
+    }
+
+    fn data_sets(text: &'a str, value_len_max: usize) -> Result<(Self, bool), DataError> {
         let mut readout = Self { registers: Vec::new() };
         let (mut rest, mut address, mut ended) = (text, "", false);
         loop {
@@ -176,7 +190,7 @@ impl<'a> Readout<'a> {
                 break;
             }
             let fault = |what| DataError { at, what };
-            let (own, values, behind) = data_set(rest).map_err(fault)?;
+            let (own, values, behind) = data_set(rest, value_len_max).map_err(fault)?;
             if !own.is_empty() {
                 address = own;
             } else if address.is_empty() {
@@ -207,7 +221,7 @@ impl<'a> Readout<'a> {
 }
 
 /// Address, values, and what follows, of the data set at the front of `text`.
-fn data_set(text: &str) -> Result<(&str, &str, &str), Fault> {
+fn data_set(text: &str, value_len_max: usize) -> Result<(&str, &str, &str), Fault> {
     let line = text.find(['\r', '\n']).and_then(|end| text.get(..end)).unwrap_or(text);
     let (address, inside) = line.split_once('(').ok_or(Fault::NoValue)?;
     if address.contains(')') {
@@ -221,7 +235,7 @@ fn data_set(text: &str) -> Result<(&str, &str, &str), Fault> {
     loop {
         let value_text = inside.get(end..).unwrap_or_default();
         let len = value_text.find(')').ok_or(Fault::Unclosed)?;
-        check_value(value_text.get(..len).unwrap_or_default())?;
+        check_value(value_text.get(..len).unwrap_or_default(), value_len_max)?;
         end = end.saturating_add(len);
         match inside.get(end..).and_then(|behind| behind.strip_prefix(")(")) {
             Some(_) => end = end.saturating_add(2),
@@ -233,13 +247,13 @@ fn data_set(text: &str) -> Result<(&str, &str, &str), Fault> {
     Ok((address, values, text.get(used..).unwrap_or_default()))
 }
 
-fn check_value(inside: &str) -> Result<(), Fault> {
+fn check_value(inside: &str, value_len_max: usize) -> Result<(), Fault> {
     if inside.contains('(') {
         return Err(Fault::Parenthesis);
     }
     let Value { text, unit } = value(inside);
-    if text.len() > VALUE_LEN_MAX {
-        return Err(Fault::Value);
+    if text.len() > value_len_max {
+        return Err(Fault::Value(value_len_max));
     }
     if unit.len() > UNIT_LEN_MAX { Err(Fault::Unit) } else { Ok(()) }
 }

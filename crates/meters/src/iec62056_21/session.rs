@@ -8,6 +8,8 @@
 //!                                                                        P1(password) -> ACK
 //!                                                                        R1(register) -> reply, again for each
 //!                                                                        B0 -> Done
+//!  Nothing at the new speed: the meter did not take the acknowledgement, and reads out at 300 baud. Once it is quiet it is asked anew,
+//!  and gets none.
 //! ```
 //!
 //! The owner of the port calls [`Session::poll`] and does what it says, calls [`Session::push`] with what arrives, and polls again then
@@ -48,6 +50,8 @@ pub struct Session<'a, const N: usize> {
     reply_at: usize,
     /// The meter is in programming mode, which has to be ended.
     programming: bool,
+    /// The meter did not take an acknowledgement: it gets none, and reads out at 300 baud when it has waited for one in vain.
+    deaf: bool,
     outcome: Option<Result<(), NoData>>,
 }
 
@@ -71,6 +75,7 @@ impl<'a, const N: usize> Session<'a, N> {
             attempts: options.timing.attempts.max(1),
             reply_at: 0,
             programming: false,
+            deaf: false,
             outcome: None,
         };
         if let Some(what) = bad_name(task, options.address) {
@@ -133,7 +138,17 @@ impl<'a, const N: usize> Session<'a, N> {
             Phase::Pause { until, say } if until <= now => self.say(say, now),
             Phase::Leaving { until, baud } if until <= now => self.switch(baud, now),
             Phase::Switch(baud) => self.switch(baud, now),
-            Phase::Pause { until, .. } | Phase::Leaving { until, .. } | Phase::Listen { until } | Phase::Closing { until } => {
+            Phase::Hush { until, switched: false } => {
+                self.baud = Baud::B300;
+                self.phase = Phase::Hush { until, switched: true };
+                Step::SetBaud(Baud::B300)
+            }
+            Phase::Hush { until, .. } if until <= now => self.say(Say::Request, now),
+            Phase::Hush { until, .. }
+            | Phase::Pause { until, .. }
+            | Phase::Leaving { until, .. }
+            | Phase::Listen { until }
+            | Phase::Closing { until } => {
                 // The last word may take its time.
                 Step::Wait(if self.outcome.is_some() { until } else { until.min(self.deadline) })
             }
@@ -205,6 +220,9 @@ impl<'a, const N: usize> Session<'a, N> {
     fn take(&mut self, byte: u8, now: Duration) {
         let Phase::Listen { until } = &mut self.phase else {
             self.receiver.count_noise();
+            if let Phase::Hush { until, .. } = &mut self.phase {
+                *until = now.saturating_add(self.options.timing.gap);
+            }
             return;
         };
         let received = self.receiver.push(byte);
@@ -250,6 +268,11 @@ impl<'a, const N: usize> Session<'a, N> {
         }
         let programming = matches!(self.task, Task::Registers { .. });
         match mode {
+            Mode::C(_) if self.deaf => {
+                self.hear = Hear::Readout;
+                // It waits for an acknowledgement as long as we wait for an answer, and takes its time then.
+                self.phase = Phase::Listen { until: now.saturating_add(self.options.timing.reply.saturating_mul(3)) };
+            }
             Mode::C(offered) => {
                 let baud = offered.min(self.options.baud_max);
                 self.programming = programming;
@@ -314,6 +337,13 @@ impl<'a, const N: usize> Session<'a, N> {
         }
         self.receiver.discard();
         self.attempts = self.attempts.saturating_sub(1);
+        // At the wrong speed a readout is silence, or bytes that happen to be something.
+        let nothing = matches!(cause, NoData::Silent | NoData::Unexpected(_));
+        if nothing && self.hear == Hear::Readout && self.task == Task::Readout && self.is_mode_c() && !self.deaf {
+            (self.deaf, self.hear, self.attempts) = (true, Hear::Identification, self.options.timing.attempts.max(1));
+            self.phase = Phase::Hush { until: now.saturating_add(self.options.timing.gap), switched: false };
+            return;
+        }
         let again = match self.hear {
             Hear::Identification if self.task != Task::Push => Some(Say::Request),
             Hear::Register(_) if cause != NoData::Silent => Some(Say::Again),
@@ -328,6 +358,10 @@ impl<'a, const N: usize> Session<'a, N> {
             }
             None => self.close(Err(self.silence(cause)), now),
         }
+    }
+
+    fn is_mode_c(&self) -> bool {
+        self.identification.as_ref().is_some_and(|it| matches!(it.mode(), Mode::C(_)))
     }
 
     /// Ends programming mode where the meter is in it, and the conversation.

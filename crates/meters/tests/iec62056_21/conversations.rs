@@ -93,6 +93,19 @@ fn mode_c_reads_out_at_the_speed_agreed() {
 }
 
 #[test]
+fn a_meter_that_ignores_the_acknowledgement_is_read_out_at_300_baud() {
+    for offered in [Baud::B600, Baud::B9600, Baud::B19200] {
+        for echo in [false, true] {
+            let ended = talk(Task::Readout, Options::STANDARD, &mut meter(settings(Mode::Deaf(offered))), echo, &mut clean);
+            assert_eq!((ended.result, ended.speeds), (Ok(()), vec![offered, Baud::B300]), "{offered:?}, echo {echo}");
+            assert_eq!(Readout::parse(&ended.text).expect("registers").registers().len(), 3);
+        }
+    }
+    let ended = talk(read(None, &["1.8.0"]), Options::STANDARD, &mut meter(settings(Mode::Deaf(Baud::B9600))), false, &mut clean);
+    assert!(ended.result.is_err(), "a single register can't be asked for");
+}
+
+#[test]
 fn modes_a_and_b_read_out_without_being_told() {
     for (mode, speeds) in [(Mode::A, vec![]), (Mode::B(Baud::B600), vec![Baud::B600]), (Mode::B(Baud::B19200), vec![Baud::B19200])] {
         let ended = talk(Task::Readout, Options::STANDARD, &mut meter(settings(mode)), true, &mut clean);

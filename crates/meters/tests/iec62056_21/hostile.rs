@@ -70,7 +70,7 @@ fn errors_say_where_and_what() {
         ("1.8.0((1)\r\n!\r\n", 0, Fault::Parenthesis),
         ("1.8.0)(1)\r\n!\r\n", 0, Fault::Parenthesis),
         ("(1)\r\n!\r\n", 0, Fault::NoAddress),
-        (&format!("1.8.0({long})\r\n!\r\n"), 0, Fault::Value),
+        (&format!("1.8.0({long})\r\n!\r\n"), 0, Fault::Value(128)),
         (&format!("{long}(1)\r\n!\r\n"), 0, Fault::Address),
         ("1.8.0(1*kilowatthours_of_energy)\r\n!\r\n", 0, Fault::Unit),
         (&format!("{}!", "1(1)\n".repeat(513)), 512 * 5, Fault::TooMany),

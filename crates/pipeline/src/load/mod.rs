@@ -6,6 +6,7 @@
 mod connection;
 mod go_back;
 mod mqtt;
+mod returning;
 mod run;
 mod wallet;
 
@@ -14,11 +15,14 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::Context;
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use wire::topic::Topic;
 
+use crate::backlog::story::{Backlog, Order};
 use crate::plan::{self, Load, Plan, now_us};
 use connection::Connection;
+use run::Answers;
 use wallet::Wallet;
 
 /// What to do to which broker.
@@ -28,8 +32,28 @@ pub struct Job {
     pub port: u16,
     /// The authority's directory.
     pub pki: PathBuf,
-    /// What the meters send.
-    pub load: Load,
+    /// What the meters do.
+    pub errand: Errand,
+}
+
+/// What the meters do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Errand {
+    /// They send frames; what counts is the processor's acknowledgement.
+    Load(Load),
+    /// They send frames; what counts is the broker's PUBACK, for there is no processor.
+    Publish(Load),
+    /// They come back with a backlog.
+    Backlog(Backlog),
+}
+
+impl Errand {
+    const fn meters(&self) -> usize {
+        match self {
+            Self::Load(load) | Self::Publish(load) => load.meters,
+            Self::Backlog(backlog) => backlog.meters,
+        }
+    }
 }
 
 /// How far the generator is.
@@ -55,6 +79,21 @@ pub enum Stage {
         /// From when a frame was due (or, without a rate, sent) to its acknowledgement, of the measurement's frames.
         age: Age,
     },
+    /// The whole backlog is acknowledged, and what was live meanwhile.
+    Returned {
+        /// How each meter numbered what it sent.
+        orders: Vec<Order>,
+        /// Meters that are not done.
+        missing: usize,
+        /// Frames that were sent again.
+        repeated: u64,
+        /// From the meters' coming back to the acknowledgement of the last backlog frame, in s.
+        seconds: f64,
+        /// Of live readings before the meters came back.
+        before: Age,
+        /// Of live readings meanwhile.
+        meanwhile: Age,
+    },
 }
 
 /// What happened so far.
@@ -73,6 +112,13 @@ pub struct Age {
     pub p50: f64,
     pub p99: f64,
     pub max: f64,
+}
+
+impl Age {
+    fn of(ages: &Histogram<u64>) -> Self {
+        let ms = |us: u64| us as f64 / 1e3;
+        Self { p50: ms(ages.value_at_quantile(0.5)), p99: ms(ages.value_at_quantile(0.99)), max: ms(ages.max()) }
+    }
 }
 
 /// A meter's frames as PUBLISH packets, one after the other.
@@ -103,9 +149,14 @@ impl Packets {
 pub fn main(job: &str) -> anyhow::Result<()> {
     let job: Job = serde_json::from_str(job).context("no job")?;
     let connections = connect(&job)?;
-    let (plan, packets) = prepare(&job.load)?;
+    let (load, answers) = match &job.errand {
+        Errand::Load(load) => (load, Answers::Processor),
+        Errand::Publish(load) => (load, Answers::Broker),
+        Errand::Backlog(backlog) => return returning::run(backlog, connections),
+    };
+    let (plan, packets) = prepare(load)?;
     tell(&Stage::Ready { start_us: plan.due_us(0, 0) })?;
-    run::run(&plan, connections, &packets)
+    run::run(&plan, answers, connections, &packets)
 }
 
 fn tell(stage: &Stage) -> anyhow::Result<()> {
@@ -122,7 +173,7 @@ fn connect(job: &Job) -> anyhow::Result<Vec<Connection>> {
     let connections = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         let connect = |thread: usize| {
-            for meter in (thread..job.load.meters).step_by(THREADS) {
+            for meter in (thread..job.errand.meters()).step_by(THREADS) {
                 let id = plan::name(meter);
                 let connection = Connection::open(job.port, wallet.meter(id.as_str())?, id.as_str(), &Topic::down(&id).to_string());
                 let connection = connection.with_context(|| format!("connecting {id}"))?;

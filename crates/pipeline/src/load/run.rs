@@ -25,8 +25,18 @@ struct Meter {
     sent_us: [i64; WINDOW],
 }
 
+/// Whose word a meter takes for it that a frame has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// The acknowledgement that comes after the commit.
+    Processor,
+    /// The PUBACK; brokers send them in the order of the frames.
+    Broker,
+}
+
 struct Run<'a> {
     plan: &'a Plan,
+    answers: Answers,
     packets: &'a [Packets],
     meters: Vec<Meter>,
     /// Frames that were due so far, all meters taking turns.
@@ -38,7 +48,7 @@ struct Run<'a> {
 }
 
 /// Drives the meters through warm-up, measurement and the end.
-pub(super) fn run(plan: &Plan, connections: Vec<Connection>, packets: &[Packets]) -> anyhow::Result<()> {
+pub(super) fn run(plan: &Plan, answers: Answers, connections: Vec<Connection>, packets: &[Packets]) -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
     let meters = connections.into_iter().enumerate().map(|(number, mut connection)| {
         poll.registry().register(&mut connection.socket, Token(number), Interest::READABLE | Interest::WRITABLE)?;
@@ -47,7 +57,7 @@ pub(super) fn run(plan: &Plan, connections: Vec<Connection>, packets: &[Packets]
     let meters = meters.collect::<std::io::Result<Vec<_>>>()?;
     let ages = Histogram::new_with_bounds(1, 600_000_000, 3)?;
     let start_us = plan.due_us(0, 0);
-    let mut run = Run { plan, packets, meters, due: 0, acknowledged: 0, last_news_us: start_us, measuring: false, ages };
+    let mut run = Run { plan, answers, packets, meters, due: 0, acknowledged: 0, last_news_us: start_us, measuring: false, ages };
 
     let (begin_us, end_us) = (start_us + us(plan.load().warm_up_s), start_us + us(plan.load().warm_up_s + plan.load().seconds));
     run.until(&mut poll, start_us)?;
@@ -147,14 +157,19 @@ impl Run<'_> {
     }
 
     fn receive(&mut self, number: usize, now: i64) -> anyhow::Result<()> {
-        let (plan, ages, measuring) = (self.plan, &mut self.ages, self.measuring);
+        let (plan, answers, ages, measuring) = (self.plan, self.answers, &mut self.ages, self.measuring);
         let Meter { connection, state, sent_us } = &mut self.meters[number];
         let mut newly = 0;
         connection
             .receive(|packet| {
-                let Incoming::Message(payload) = packet else { return };
-                let ack = Ack::decode(payload).expect("the processor's acknowledgements are sound");
-                let frames = state.acknowledge(ack.through, now, |frame| plan.last_seq(frame));
+                let through = match (packet, answers) {
+                    (Incoming::Message(payload), Answers::Processor) => {
+                        Ack::decode(payload).expect("the processor's acknowledgements are sound").through
+                    }
+                    (Incoming::Taken, Answers::Broker) => plan.last_seq(state.acknowledged()),
+                    _ => return,
+                };
+                let frames = state.acknowledge(through, now, |frame| plan.last_seq(frame));
                 newly += frames.len() as u64;
                 for frame in frames.filter(|_| measuring) {
                     let since = if plan.load().rate.is_some() { plan.due_us(number, frame) } else { sent_us[frame % WINDOW] };
@@ -198,12 +213,11 @@ impl Run<'_> {
 
     fn result(&self) -> Stage {
         let states = || self.meters.iter().map(|meter| &meter.state);
-        let age = |quantile: f64| self.ages.value_at_quantile(quantile) as f64 / 1e3;
         Stage::Drained {
             frames: states().map(GoBack::offered).collect(),
             missing: states().map(|state| state.offered() - state.acknowledged()).sum(),
             repeated: states().map(|state| state.repeated).sum(),
-            age: Age { p50: age(0.5), p99: age(0.99), max: self.ages.max() as f64 / 1e3 },
+            age: Age::of(&self.ages),
         }
     }
 }

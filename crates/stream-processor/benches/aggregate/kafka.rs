@@ -38,6 +38,7 @@ pub fn figures(count: u64) -> Vec<Figure> {
             group: Group::INTERVALS,
             target: INTERVALS,
             transform: Arc::new(move |mark| Aggregator::new(rules.clone(), mark.into())),
+            states: None,
             copy: None,
             metrics: metrics.clone(),
             observer: Arc::new(Nobody),

@@ -29,7 +29,7 @@ pub struct Walk {
 impl Walk {
     /// Meters take turns, each with frames of `records_per_frame` readings behind its hello.
     pub fn new(records_per_frame: usize) -> Self {
-        let load = Load { meters: METERS, records_per_frame, rate: Some(50_000.0), warm_up_s: 0.0, seconds: 1.0 };
+        let load = Load { meters: METERS, records_per_frame, channels: 1, rate: Some(50_000.0), warm_up_s: 0.0, seconds: 1.0 };
         let plan = Plan::new(load, BEGIN_MS * 1_000);
         let turns = (1..=FRAMES_PER_METER).flat_map(|frame| (0..METERS).map(move |meter| (meter, frame)));
         let frames = turns.map(|(meter, frame)| (meter, plan.frame(meter, frame))).collect();

@@ -1,23 +1,34 @@
 //! The alerts of a partition's feeders: what the tests find, and what people do about it, as records of `alerts.v1`.
 
-use std::collections::BTreeMap;
+mod records;
 
-use contracts::alerts::{AlertActionKind, AlertEvidence, AlertSeverity, AlertState};
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::alerts::{AlertActionKind, AlertState};
 use contracts::{AlertActionRecord, AlertId, AlertRecord};
-use measure::{FeederId, UnixMillis};
+use measure::{FeederId, MeterId, UnixMillis};
 
-use crate::alert::{Action, Alert, Alerts, Refused, Rule, State};
+use self::records::{alert, changed, raised};
+use crate::alert::{Action, Alerts, Refused, Rule, State};
 use crate::balance::finding::{Finding, Subject, Test};
+use crate::outage::STORM;
 
-/// The tests have delays of their own, in their sums; a hook on the line is no storm.
-const fn rule(test: Test) -> Rule {
-    Rule { name: test.name(), on_ms: 0, off_ms: 0, window_ms: 86_400_000, storm: usize::MAX }
+/// How long a supply must be back to count as back, in ms.
+const SUPPLY_OFF_MS: i64 = 30_000;
+
+/// The tests of theft have delays of their own, in their sums; a hook on the line is no storm. A lost supply is one.
+const fn rule(test: Test, storm_ms: i64) -> Rule {
+    let name = test.name();
+    match test {
+        Test::SupplyLost => Rule { name, on_ms: storm_ms, off_ms: SUPPLY_OFF_MS, window_ms: 3_600_000, storm: STORM },
+        _ => Rule { name, on_ms: 0, off_ms: 0, window_ms: 86_400_000, storm: usize::MAX },
+    }
 }
 
-const TESTS: [Test; 2] = [Test::Balance, Test::VoltageDrop];
+const TESTS: [Test; 5] = [Test::Balance, Test::VoltageDrop, Test::Pair, Test::EdgeEvidence, Test::SupplyLost];
 
-/// None in 2.5 feeder-years of simulated honest feeders (docs/theft.md): with 95 % confidence fewer than 3 / 2.5 a year ("rule of three").
-const FALSE_ALARMS_PER_FEEDER_YEAR_MAX: f64 = 1.2;
+/// Alerts that were cleared by somebody whose condition may hold still: as many are remembered over a restart.
+const CLEARED_MAX: usize = 10_000;
 
 /// Why an alert is cleared though its condition has not ended.
 const TOPOLOGY_CHANGED: &str = "the feeder's topology changed: what was known of it does not hold any more";
@@ -30,20 +41,26 @@ pub struct Desk {
     open: BTreeMap<AlertId, AlertRecord>,
     /// When the first shelf ends.
     shelf: Option<UnixMillis>,
-}
-
-impl Default for Desk {
-    fn default() -> Self {
-        Self { rules: TESTS.map(|test| (test, Alerts::new(rule(test)))).to_vec(), open: BTreeMap::new(), shelf: None }
-    }
+    /// What somebody cleared before a restart.
+    cleared: BTreeSet<AlertId>,
 }
 
 impl Desk {
+    /// No alerts yet. A lost supply is told after `storm_ms`, and by then of all that were lost together.
+    pub fn new(storm_ms: i64) -> Self {
+        let rules = TESTS.map(|test| (test, Alerts::new(rule(test, storm_ms)))).to_vec();
+        Self { rules, open: BTreeMap::new(), shelf: None, cleared: BTreeSet::new() }
+    }
+
     /// A record that a predecessor wrote. Of each alert the last one must be given last.
     pub fn restore(&mut self, record: AlertRecord) {
         if record.state == AlertState::Cleared {
             self.open.remove(&record.alert);
+            if record.who.is_some() && record.rule == Test::SupplyLost.name() && self.cleared.len() < CLEARED_MAX {
+                self.cleared.insert(record.alert);
+            }
         } else {
+            self.cleared.remove(&record.alert);
             self.open.insert(record.alert, record);
         }
     }
@@ -52,7 +69,11 @@ impl Desk {
     pub fn restored(&mut self) {
         for record in self.open.values() {
             if let Some((test, alerts)) = self.rules.iter_mut().find(|(test, _)| test.name() == record.rule) {
-                alerts.restore(alert(*test, record));
+                match test {
+                    // Whom it stands for is told by what was lost.
+                    Test::SupplyLost => alerts.reopen(alert(*test, record)),
+                    _ => alerts.restore(alert(*test, record)),
+                }
             }
         }
         self.next_shelf();
@@ -97,28 +118,65 @@ impl Desk {
         Ok(record)
     }
 
-    /// Kafka's clock says `now`: shelves may have ended.
-    pub fn tick(&mut self, now: UnixMillis) -> Vec<AlertRecord> {
-        if self.shelf.is_none_or(|until| until > now) {
+    /// A meter of a feeder lost its supply, or has it back; known at `at`. What follows is told by a [`Self::tick`].
+    pub fn supply(&mut self, feeder: &FeederId, meter: &MeterId, is_lost: bool, at: UnixMillis) {
+        let (subject, group) = names(feeder, meter);
+        if let Some(alerts) = self.alerts(Test::SupplyLost) {
+            alerts.condition(&subject, Some(&group), is_lost, at);
+        }
+    }
+
+    /// A meter that had lost its supply when a predecessor left.
+    pub fn restore_lost(&mut self, feeder: &FeederId, meter: &MeterId, at: UnixMillis) {
+        let (subject, group) = names(feeder, meter);
+        let cleared = std::mem::take(&mut self.cleared);
+        if let Some(alerts) = self.alerts(Test::SupplyLost) {
+            alerts.restore_held(&subject, Some(&group), at, |id| cleared.contains(&id));
+        }
+        self.cleared = cleared;
+    }
+
+    /// The clock says `now`: shelves may have ended, and what waited is told. `describe` says what is to be said of a subject without supply.
+    pub fn tick(&mut self, now: UnixMillis, describe: impl Fn(&str) -> Option<(FeederId, Finding)>) -> Vec<AlertRecord> {
+        let is_due = self.shelf.is_some_and(|until| until <= now) || self.rules.iter().any(|(_, alerts)| alerts.is_waiting());
+        if !is_due {
             return Vec::new();
         }
-        let changes = self.rules.iter_mut().flat_map(|(_, alerts)| alerts.tick(now));
-        let records: Vec<_> = changes.filter_map(|change| Some(changed(self.open.get(&change.id)?, &change, None))).collect();
+        let Self { rules, open, .. } = self;
+        let changes = rules.iter_mut().flat_map(|(test, alerts)| alerts.tick(now).into_iter().map(|change| (*test, change)));
+        let records = changes.filter_map(|(test, change)| match open.get(&change.id) {
+            Some(before) => Some(changed(before, &change, None)),
+            None if test == Test::SupplyLost => {
+                let (feeder, finding) = describe(&change.subject)?;
+                Some(raised(&change, &feeder, &finding, now))
+            }
+            None => None,
+        });
+        let records: Vec<_> = records.collect();
         self.keep(&records);
         records
+    }
+
+    /// The meters that this test has named, and their feeders, while the alert is open.
+    pub fn named(&self, test: Test) -> Vec<(FeederId, MeterId)> {
+        let of_test = self.open.values().filter(|it| it.rule == test.name());
+        of_test.filter_map(|it| Some((it.feeder.clone(), it.meter.clone()?))).collect()
     }
 
     /// A feeder is another one now: what was open there is over.
     pub fn forget(&mut self, feeder: &FeederId, now: UnixMillis) -> Vec<AlertRecord> {
         let mut records = Vec::new();
         for record in self.open.values().filter(|it| it.feeder == *feeder) {
-            if let Some((test, alerts)) = self.rules.iter_mut().find(|(test, _)| test.name() == record.rule) {
-                alerts.condition(&alert(*test, record).subject, None, false, now);
-                records.extend(alerts.tick(now).into_iter().map(|change| changed(record, &change, Some(TOPOLOGY_CHANGED))));
+            if let Some((_, alerts)) = self.rules.iter_mut().find(|(test, _)| test.name() == record.rule) {
+                records.extend(alerts.forget(record.alert, now).map(|change| changed(record, &change, Some(TOPOLOGY_CHANGED))));
             }
         }
         self.keep(&records);
         records
+    }
+
+    fn alerts(&mut self, test: Test) -> Option<&mut Alerts> {
+        self.rules.iter_mut().find(|(it, _)| *it == test).map(|(_, alerts)| alerts)
     }
 
     fn keep(&mut self, records: &[AlertRecord]) {
@@ -131,72 +189,7 @@ impl Desk {
     }
 }
 
-/// The record of an alert that begins.
-fn raised(change: &Alert, feeder: &FeederId, finding: &Finding, now: UnixMillis) -> AlertRecord {
-    let (pole, meter) = match &finding.subject {
-        Subject::Feeder(_) => (None, None),
-        Subject::Pole(_, pole) => (Some(pole.clone()), None),
-        Subject::Meter(meter) => (None, Some(meter.clone())),
-    };
-    AlertRecord {
-        alert: change.id,
-        rule: finding.test.name().to_owned(),
-        severity: AlertSeverity::Warning,
-        feeder: feeder.clone(),
-        pole,
-        meter,
-        state: AlertState::Raised,
-        at_ms: now,
-        shelved_until_ms: None,
-        who: None,
-        note: None,
-        action: None,
-        since_ms: finding.since,
-        detected_ms: finding.at,
-        delay_ms: finding.delay_ms(),
-        statistic: finding.statistic,
-        threshold: finding.threshold,
-        unit: finding.unit.to_owned(),
-        false_alarms_per_feeder_year_max: FALSE_ALARMS_PER_FEEDER_YEAR_MAX,
-        missing_current_a: finding.amperes,
-        evidence: finding.evidence.iter().map(|(time_ms, value)| AlertEvidence { time_ms: *time_ms, value: *value }).collect(),
-    }
-}
-
-/// The next record of an alert.
-fn changed(before: &AlertRecord, change: &Alert, note: Option<&str>) -> AlertRecord {
-    let (state, shelved_until_ms) = match change.state {
-        State::Raised => (AlertState::Raised, None),
-        State::Acknowledged => (AlertState::Acknowledged, None),
-        State::Shelved(until) => (AlertState::Shelved, Some(until)),
-        State::Cleared => (AlertState::Cleared, None),
-    };
-    let (who, words) = change.who.clone().unzip();
-    let note = words.filter(|it| !it.is_empty()).or_else(|| note.map(str::to_owned));
-    AlertRecord { state, shelved_until_ms, at_ms: change.at, who, note, action: None, ..before.clone() }
-}
-
-/// The life of an alert as a record tells it.
-fn alert(test: Test, record: &AlertRecord) -> Alert {
-    let subject = match (&record.meter, &record.pole) {
-        (Some(meter), _) => Subject::Meter(meter.clone()),
-        (None, Some(pole)) => Subject::Pole(record.feeder.clone(), pole.clone()),
-        (None, None) => Subject::Feeder(record.feeder.clone()),
-    };
-    let state = match (record.state, record.shelved_until_ms) {
-        (AlertState::Shelved, Some(until)) => State::Shelved(until),
-        (AlertState::Acknowledged, _) => State::Acknowledged,
-        (AlertState::Cleared, _) => State::Cleared,
-        (AlertState::Raised | AlertState::Shelved, _) => State::Raised,
-    };
-    Alert {
-        id: record.alert,
-        rule: test.name(),
-        subject: subject.to_string(),
-        state,
-        since: record.since_ms,
-        at: record.at_ms,
-        members: 1,
-        who: record.who.clone().map(|who| (who, record.note.clone().unwrap_or_default())),
-    }
+/// A meter and its feeder as subjects.
+fn names(feeder: &FeederId, meter: &MeterId) -> (String, String) {
+    (Subject::Meter(meter.clone()).to_string(), Subject::Feeder(feeder.clone()).to_string())
 }

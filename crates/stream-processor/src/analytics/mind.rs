@@ -7,6 +7,7 @@ use measure::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::assembly::Assembly;
+use super::pairs::Pairs;
 use crate::balance::finding::Finding;
 use crate::balance::topology::Feeder;
 use crate::balance::watch::{Dropped, FeederWatch};
@@ -19,6 +20,9 @@ const DAY_MS: i64 = 86_400_000;
 pub struct Mind {
     watch: FeederWatch,
     assembly: Assembly,
+    /// States that were kept before pairs were compared have none.
+    #[serde(default)]
+    pairs: Pairs,
     /// Day (UTC) of the last quarter of an hour judged, and the day up to which it was kept.
     day: UnixMillis,
     kept: UnixMillis,
@@ -41,7 +45,8 @@ pub enum LoadError {
 impl Mind {
     /// Knows nothing of this feeder yet.
     pub fn new(feeder: Feeder) -> Self {
-        Self { watch: FeederWatch::new(feeder), assembly: Assembly::default(), day: UnixMillis::default(), kept: UnixMillis::default() }
+        let (watch, time) = (FeederWatch::new(feeder), UnixMillis::default());
+        Self { watch, assembly: Assembly::default(), pairs: Pairs::default(), day: time, kept: time }
     }
 
     /// The feeder.
@@ -51,8 +56,15 @@ impl Mind {
 
     /// Takes what a meter registered in a quarter of an hour, and says what is found by that.
     pub fn take(&mut self, interval: &IntervalRecord, settle_ms: i64) -> Result<Vec<Finding>, Unused> {
-        let complete = self.assembly.push(self.watch.feeder(), interval, settle_ms)?;
-        let mut findings = Vec::new();
+        let of_pair = self.pairs.push(self.watch.feeder(), interval, settle_ms);
+        let complete = match self.assembly.push(self.watch.feeder(), interval, settle_ms) {
+            // It told something of its pair, and is no part of the balance.
+            Err(Unused::LineSide) if of_pair.is_some() => Vec::new(),
+            // A pair waits no longer than the balance does, and has less to wait for.
+            Err(_) if of_pair.as_ref().is_some_and(|it| !it.is_empty()) => Vec::new(),
+            complete => complete?,
+        };
+        let mut findings = of_pair.unwrap_or_default();
         for quarter in complete {
             self.day = quarter.start.interval_start(DAY_MS);
             findings.extend(self.watch.push(&quarter));

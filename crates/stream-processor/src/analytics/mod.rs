@@ -1,17 +1,20 @@
-//! From a feeder's intervals to alerts, exactly once.
+//! From a feeder's intervals and events to alerts, exactly once.
 //!
 //! A third consumer group shares the partitions of `feeder.intervals.v1`. Whoever owns one owns the same partition of `alerts.actions.v1`,
 //! `grid.topology.v1`, `feeder.state.v1` and `alerts.v1`: all of them lie by their feeder. A [`worker`] writes alerts, what it has learned, and
 //! how far it has read of intervals and actions in one transaction.
 //!
 //! What is learned of a feeder depends on everything since its beginning, so reading the intervals again from a low-water mark, as for
-//! meters' intervals, would never be shorter. Each feeder's [`mind`] is kept in `feeder.state.v1` once for each day of its meters; a
+//! meters' intervals, would never be shorter. (What is lost, and signs of tampering, reach back a week at most: `feeder.events.v1` is read again
+//! from a low-water mark of its own.) Each feeder's [`mind`] is kept in `feeder.state.v1` once for each day of its meters; a
 //! successor takes it, and reads again what came since ([`partition`]). Open alerts it takes from `alerts.v1` itself.
 
 pub mod assembly;
 pub mod desk;
 pub mod mind;
+pub mod pairs;
 pub mod partition;
+pub mod signs;
 
 mod source;
 mod worker;
@@ -42,6 +45,8 @@ pub struct Analytics {
     pub commit_interval: Duration,
     /// How long a feeder's quarter of an hour waits for meters that have not told it, in ms of their time.
     pub settle_ms: i64,
+    /// How long a lost supply waits for others of its feeder, in ms.
+    pub storm_ms: i64,
 }
 
 impl Work for Analytics {

@@ -1,19 +1,23 @@
 //! All feeders of a partition, and their alerts: a function of the partition's logs, without I/O.
 //!
-//! Three logs meet here, and nothing fixes the order in which they are read. So only the intervals are ever taken again: what an action or
-//! another topology changed is written with the offset up to which it was read, and stands before a successor as a fact.
+//! Four logs meet here, and nothing fixes the order in which they are read. So only intervals and events are ever taken again, each for what
+//! depends on nothing else: what an action, another topology or time changed is written with the offset up to which was read, and stands
+//! before a successor as a fact.
 
 use std::collections::BTreeMap;
 
-use contracts::{AlertActionRecord, AlertRecord, FeederIntervalRecord, FeederStateRecord};
+use contracts::{AlertActionRecord, AlertRecord, FeederEventRecord, FeederIntervalRecord, FeederStateRecord};
 use measure::{FeederId, UnixMillis};
 
 use super::desk::Desk;
 use super::mind::Mind;
+use super::signs::{Signs, is_sign};
 use crate::alert::Refused;
+use crate::balance::finding::{Finding, Subject, Test};
 use crate::balance::topology::Feeder;
 use crate::balance::watch::Dropped;
 use crate::metrics::{ActionRefused, LeftOut, Metrics, Unused};
+use crate::outage::{Outages, Turn};
 
 /// A feeder whose oldest unkept interval is so many records back is kept, that a successor need not read more again.
 const BEHIND_MAX: i64 = 100_000;
@@ -46,13 +50,18 @@ pub struct Partition {
     /// The feeders with unkept intervals, by the first of them.
     unkept: BTreeMap<i64, FeederId>,
     desk: Desk,
+    outages: Outages,
+    signs: Signs,
     metrics: Metrics,
 }
 
 impl Partition {
-    /// Nothing is known. A quarter of an hour is not waited for longer than `settle_ms` of its meters' time.
-    pub fn new(settle_ms: i64, metrics: Metrics) -> Self {
-        Self { settle_ms, feeders: BTreeMap::new(), unkept: BTreeMap::new(), desk: Desk::default(), metrics }
+    /// Nothing is known. A quarter of an hour is not waited for longer than `settle_ms` of its meters' time; a lost supply waits `storm_ms` for
+    /// others of its feeder.
+    pub fn new(settle_ms: i64, storm_ms: i64, metrics: Metrics) -> Self {
+        let desk = Desk::new(storm_ms);
+        let (outages, signs) = (Outages::default(), Signs::default());
+        Self { settle_ms, feeders: BTreeMap::new(), unkept: BTreeMap::new(), desk, outages, signs, metrics }
     }
 
     /// What a predecessor kept of a feeder; none if it is not watched any more. The last one counts.
@@ -97,7 +106,7 @@ impl Partition {
 
     /// Takes the interval at `offset`, which Kafka got at `now`.
     pub fn interval(&mut self, offset: i64, now: UnixMillis, record: &FeederIntervalRecord, out: &mut Vec<Output>) {
-        out.extend(self.desk.tick(now).into_iter().map(alert));
+        self.tell(now, out);
         let Some(known) = self.feeders.get_mut(&record.feeder) else { return self.metrics.unused(Unused::Feeder) };
         let before = known.mind.dropped();
         match known.mind.take(&record.interval, self.settle_ms) {
@@ -111,6 +120,78 @@ impl Partition {
         self.left_out(before, known_dropped(&self.feeders, &record.feeder));
         self.mark(&record.feeder, offset);
         self.keep_due(&record.feeder, offset, out);
+    }
+
+    /// Takes an event again that a predecessor took, which Kafka got at `at`.
+    pub fn replay_event(&mut self, offset: i64, at: UnixMillis, event: &FeederEventRecord) {
+        if is_sign(event.kind) {
+            self.signs.take(offset, at, event);
+        } else {
+            self.outages.take(offset, at, event);
+        }
+    }
+
+    /// All events are taken again, and the topology is known.
+    pub fn events_restored(&mut self) {
+        let Self { feeders, desk, outages, .. } = self;
+        outages.keep_known(|id| feeders.get(id).map(|it| it.mind.feeder()));
+        for (feeder, meter, lost) in outages.all() {
+            desk.restore_lost(feeder, meter, lost.at);
+        }
+    }
+
+    /// Takes the event at `offset`, which Kafka got at `now`.
+    pub fn event(&mut self, offset: i64, now: UnixMillis, event: &FeederEventRecord, out: &mut Vec<Output>) {
+        let known = self.feeders.get(&event.feeder).is_some_and(|it| it.mind.feeder().meters().any(|it| *it == event.meter));
+        if !known {
+            self.metrics.feeder_events_unused.inc();
+            return;
+        }
+        if is_sign(event.kind) {
+            self.signs.take(offset, now, event);
+            let found: Option<Finding> = self.signs.alarming(now).find(|(meter, ..)| **meter == event.meter).map(|(.., it)| it);
+            if let Some(finding) = found {
+                out.extend(self.desk.find(&event.feeder, &finding, now).into_iter().map(alert));
+            }
+            return;
+        }
+        match self.outages.take(offset, now, event) {
+            Some(Turn::Lost(_)) => self.desk.supply(&event.feeder, &event.meter, true, now),
+            Some(Turn::Back) => self.desk.supply(&event.feeder, &event.meter, false, now),
+            None => {}
+        }
+    }
+
+    /// Time passes: it is `now` at the head-end.
+    pub fn tick(&mut self, now: UnixMillis, out: &mut Vec<Output>) {
+        self.tell(now, out);
+        let alarming: Vec<_> = self.signs.alarming(now).map(|(meter, ..)| meter.clone()).collect();
+        for (feeder, meter) in self.desk.named(Test::EdgeEvidence) {
+            if !alarming.contains(&meter) {
+                let over = Finding::over(Test::EdgeEvidence, Subject::Meter(meter), now);
+                out.extend(self.desk.find(&feeder, &over, now).into_iter().map(alert));
+            }
+        }
+        self.signs.forget(now);
+    }
+
+    fn tell(&mut self, now: UnixMillis, out: &mut Vec<Output>) {
+        let Self { feeders, desk, outages, .. } = self;
+        let describe = |name: &str| {
+            let subject: Subject = name.parse().ok()?;
+            let id = match &subject {
+                Subject::Feeder(id) | Subject::Pole(id, _) => id.clone(),
+                Subject::Meter(meter) => outages.feeder_of(meter)?.clone(),
+            };
+            let feeder = feeders.get(&id)?.mind.feeder();
+            Some((id, outages.finding(feeder, subject, now)?))
+        };
+        out.extend(desk.tick(now, describe).into_iter().map(alert));
+    }
+
+    /// The first event that a successor needs, if `next` is the first that was not taken.
+    pub fn low_water_of_events(&self, next: i64) -> i64 {
+        self.outages.first_offset().into_iter().chain(self.signs.first_offset()).min().unwrap_or(next)
     }
 
     /// Takes what somebody did, which Kafka got at `now`.
@@ -138,6 +219,11 @@ impl Partition {
         out.extend(self.desk.forget(id, now).into_iter().map(alert));
         if let Some(first) = self.feeders.remove(id).and_then(|it| it.unkept) {
             self.unkept.remove(&first);
+        }
+        self.signs.forget_feeder(id);
+        self.outages.keep(id, feeder.as_ref());
+        for (meter, lost) in self.outages.of(id) {
+            self.desk.supply(id, meter, true, lost.at);
         }
         match feeder {
             Some(feeder) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::topics::{ALERT_ACTIONS, ALERTS, FEEDER_INTERVALS, FEEDER_STATE, TOPOLOGY};
+use contracts::topics::{ALERT_ACTIONS, ALERTS, FEEDER_EVENTS, FEEDER_INTERVALS, FEEDER_STATE, TOPOLOGY};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
@@ -19,6 +19,7 @@ const STEP: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Log {
     Intervals,
+    Events,
     Actions,
     Topology,
     State,
@@ -26,8 +27,9 @@ pub(super) enum Log {
 }
 
 impl Log {
-    const ALL: [(Self, contracts::topics::KafkaTopic); 5] = [
+    const ALL: [(Self, contracts::topics::KafkaTopic); 6] = [
         (Self::Intervals, FEEDER_INTERVALS),
+        (Self::Events, FEEDER_EVENTS),
         (Self::Actions, ALERT_ACTIONS),
         (Self::Topology, TOPOLOGY),
         (Self::State, FEEDER_STATE),
@@ -35,10 +37,11 @@ impl Log {
     ];
 }
 
-/// How far intervals and actions are taken.
+/// How far intervals, events and actions are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) intervals: Progress,
+    pub(super) events: Progress,
     /// The first action that is not taken.
     pub(super) actions: i64,
 }
@@ -63,10 +66,10 @@ impl Source {
         let consumer: BaseConsumer<Context> = config.create_with_context(Context)?;
         let group = consumer.group_metadata().ok_or(KafkaError::MessageConsumption(RDKafkaErrorCode::InvalidGroupId))?;
         let names: Vec<(Log, String)> = Log::ALL.iter().map(|(log, topic)| (*log, clients.topic(topic))).collect();
-        let start = Position { intervals: Progress::START, actions: 0 };
+        let start = Position { intervals: Progress::START, events: Progress::START, actions: 0 };
         let mut it = Self { consumer, group, names, partition, request_timeout: clients.request_timeout, start };
         let mut asked = TopicPartitionList::new();
-        for log in [Log::Intervals, Log::Actions] {
+        for log in [Log::Intervals, Log::Events, Log::Actions] {
             asked.add_partition(it.name(log), partition);
         }
         let committed = it.consumer.committed_offsets(asked, it.request_timeout)?;
@@ -74,6 +77,7 @@ impl Source {
             let Offset::Offset(next) = element.offset() else { continue };
             match it.log(element.topic()) {
                 Some(Log::Intervals) => it.start.intervals = Progress::of(next, element.metadata()),
+                Some(Log::Events) => it.start.events = Progress::of(next, element.metadata()),
                 Some(Log::Actions) => it.start.actions = next,
                 _ => {}
             }
@@ -131,9 +135,11 @@ impl Source {
     /// `position` in the form of a commit, and the group that it is of.
     pub(super) fn offsets(&self, position: Position) -> Result<(TopicPartitionList, &ConsumerGroupMetadata), KafkaError> {
         let mut list = TopicPartitionList::new();
-        let mut element = list.add_partition(self.name(Log::Intervals), self.partition);
-        element.set_offset(Offset::Offset(position.intervals.next))?;
-        element.set_metadata(position.intervals.metadata());
+        for (log, progress) in [(Log::Intervals, position.intervals), (Log::Events, position.events)] {
+            let mut element = list.add_partition(self.name(log), self.partition);
+            element.set_offset(Offset::Offset(progress.next))?;
+            element.set_metadata(progress.metadata());
+        }
         list.add_partition_offset(self.name(Log::Actions), self.partition, Offset::Offset(position.actions))?;
         Ok((list, &self.group))
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use contracts::{AlertActionRecord, AlertRecord, FeederIntervalRecord, FeederStateRecord};
+use contracts::{AlertActionRecord, AlertRecord, FeederEventRecord, FeederIntervalRecord, FeederStateRecord};
 use measure::{FeederId, UnixMillis};
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
@@ -12,6 +12,7 @@ use super::Analytics;
 use super::partition::{Output, Partition};
 use super::source::{Log, Position, Source};
 use crate::balance::topology::Feeder;
+use crate::clock::unix_now;
 use crate::derive::Mark;
 use crate::derive::source::{Progress, after};
 use crate::grid::read_feeder;
@@ -28,6 +29,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const BYTES_MAX: usize = 4_000_000;
 /// What led to nothing is committed so often: a successor would read it again.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the brain is told what time it is.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Works a partition until it is asked to stop or has lost it.
 pub(super) fn work(analytics: &Analytics, partition: i32, stop: &Stop) -> Result<(), Lost> {
@@ -44,10 +47,11 @@ pub(super) fn work(analytics: &Analytics, partition: i32, stop: &Stop) -> Result
         transactor,
         taken: source.start,
         committed: source.start,
-        brain: Partition::new(analytics.settle_ms, analytics.metrics.clone()),
+        brain: Partition::new(analytics.settle_ms, analytics.storm_ms, analytics.metrics.clone()),
         outputs: Vec::new(),
         bytes: 0,
         last_commit: Instant::now(),
+        last_tick: Instant::now(),
         source,
     };
     if !worker.restore(stop).map_err(unreadable)? {
@@ -55,6 +59,7 @@ pub(super) fn work(analytics: &Analytics, partition: i32, stop: &Stop) -> Result
     }
     while !stop.requested() {
         worker.read().map_err(unreadable)?;
+        worker.tick();
         if worker.is_due() {
             worker.commit(stop)?;
         }
@@ -74,6 +79,7 @@ struct Worker<'a> {
     /// Bytes of the states among the outputs.
     bytes: usize,
     last_commit: Instant,
+    last_tick: Instant,
 }
 
 impl Worker<'_> {
@@ -108,6 +114,20 @@ impl Worker<'_> {
             after(message) < next
         })?;
         self.taken.intervals.next = next;
+        let events = source.start.events;
+        let mut lost = Vec::new();
+        let events_replayed = events.next <= events.low_water.offset
+            || source.drain(Log::Events, events.low_water.offset, stop, |message| {
+                if message.offset() < events.next
+                    && let Ok(record) = serde_json::from_slice::<FeederEventRecord>(message.payload().unwrap_or_default())
+                {
+                    lost.push((message.offset(), now(message), record));
+                }
+                after(message) < events.next
+            })?;
+        for (offset, at, record) in &lost {
+            brain.replay_event(*offset, *at, record);
+        }
         let mut gone: Vec<FeederId> = brain.feeders().cloned().collect();
         let (mut topology, mut changes) = (0, Vec::new());
         let told = source.drain(Log::Topology, 0, stop, |message| {
@@ -120,7 +140,7 @@ impl Worker<'_> {
             }
             true
         })?;
-        if !(states && alerts && replayed && told) {
+        if !(states && alerts && replayed && events_replayed && told) {
             return Ok(false);
         }
         // Compaction has taken even the tombstones of feeders that are long gone.
@@ -128,8 +148,10 @@ impl Worker<'_> {
         for (id, feeder, now) in changes.into_iter().chain(gone) {
             brain.topology(next, now, &id, feeder, &mut self.outputs);
         }
+        brain.events_restored();
         let actions = self.taken.actions;
-        self.source.assign(&[(Log::Intervals, next), (Log::Actions, actions), (Log::Topology, topology)])?;
+        let logs = [(Log::Intervals, next), (Log::Events, events.next), (Log::Actions, actions), (Log::Topology, topology)];
+        self.source.assign(&logs)?;
         tracing::info!(partition = self.partition, next, actions, feeders = self.brain.feeders().count(), "partition's feeders assigned");
         Ok(true)
     }
@@ -152,6 +174,17 @@ impl Worker<'_> {
                     }
                     metrics.feeder_intervals_taken.inc();
                     self.taken.intervals.next = after(&message);
+                }
+                Log::Events => {
+                    match serde_json::from_slice::<FeederEventRecord>(message.payload().unwrap_or_default()) {
+                        Ok(event) => self.brain.event(message.offset(), now, &event, &mut self.outputs),
+                        Err(error) => {
+                            metrics.feeder_events_unused.inc();
+                            tracing::warn!(offset = message.offset(), %error, "no event: passed over");
+                        }
+                    }
+                    metrics.feeder_events_taken.inc();
+                    self.taken.events.next = after(&message);
                 }
                 Log::Actions => {
                     match serde_json::from_slice::<AlertActionRecord>(message.payload().unwrap_or_default()) {
@@ -178,11 +211,20 @@ impl Worker<'_> {
         }
     }
 
+    /// Says what time it is.
+    fn tick(&mut self) {
+        if self.last_tick.elapsed() >= TICK {
+            self.last_tick = Instant::now();
+            self.brain.tick(unix_now(), &mut self.outputs);
+        }
+    }
+
     fn is_due(&self) -> bool {
         let waited = self.last_commit.elapsed();
         // What somebody did is taken even if it changed nothing.
         if self.outputs.is_empty() && self.taken.actions == self.committed.actions {
-            self.taken.intervals.next > self.committed.intervals.next && waited >= PROGRESS_INTERVAL
+            let intervals = self.taken.intervals.next > self.committed.intervals.next;
+            (intervals || self.taken.events.next > self.committed.events.next) && waited >= PROGRESS_INTERVAL
         } else {
             self.bytes >= BYTES_MAX || waited >= self.analytics.commit_interval
         }
@@ -192,8 +234,12 @@ impl Worker<'_> {
     fn commit(&mut self, stop: &Stop) -> Result<(), Lost> {
         let next = self.taken.intervals.next;
         let low_water = Mark { offset: self.brain.low_water(next), now: UnixMillis::default() };
-        let position = Position { intervals: Progress { next, low_water }, actions: self.taken.actions };
-        if self.outputs.is_empty() && (next, position.actions) == (self.committed.intervals.next, self.committed.actions) {
+        let of_events = self.taken.events.next;
+        let events_from = Mark { offset: self.brain.low_water_of_events(of_events), now: UnixMillis::default() };
+        let events = Progress { next: of_events, low_water: events_from };
+        let position = Position { intervals: Progress { next, low_water }, events, actions: self.taken.actions };
+        let offsets = |it: &Position| (it.intervals.next, it.events.next, it.actions);
+        if self.outputs.is_empty() && offsets(&position) == offsets(&self.committed) {
             return Ok(());
         }
         let start = Instant::now();

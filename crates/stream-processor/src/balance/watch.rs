@@ -194,6 +194,7 @@ impl FeederWatch {
             at: it.start,
             evidence: self.evidence.iter().copied().collect(),
             amperes: None,
+            cause: None,
         })
     }
 
@@ -228,6 +229,7 @@ impl FeederWatch {
             at,
             evidence: self.drops.evidence(house),
             amperes: found.map(|it| it.amperes),
+            cause: None,
         })
     }
 }

@@ -7,15 +7,19 @@
 //! The state is kept nowhere. Beside the offset that was read up to, a commit holds the one from which whatever is not finished can be
 //! computed anew ([`Transform::low_water`]); a successor reads from there, silently as far as its predecessor had come, and goes on. That
 //! writes nothing and reads each record twice at worst, where a changelog would write each open interval with every transaction.
+//!
+//! A group whose state reaches back further, or depends on time passing, has a topic of states besides ([`Derive::states`]): a state per
+//! meter, written in the same transactions. What time changes is a fact, written once and never computed again (decision 0015).
 
 mod intervals;
+mod quality;
 pub(crate) mod source;
 mod worker;
 
 use std::sync::Arc;
 
-use contracts::ReadingRecord;
 use contracts::topics::KafkaTopic;
+use contracts::{MeterStateRecord, ReadingRecord};
 use measure::{MeterId, UnixMillis};
 use serde::Serialize;
 
@@ -53,6 +57,36 @@ pub trait Transform: Send {
 
     /// The meter that an output is about: its key.
     fn meter(output: &Self::Output) -> &MeterId;
+
+    /// Where an output is written.
+    fn place(_output: &Self::Output) -> Place {
+        Place::Target
+    }
+
+    /// Takes a reading again whose consequences a predecessor wrote; what is appended to `out` is thrown away.
+    fn replay(&mut self, offset: i64, reading: &ReadingRecord, out: &mut Vec<Self::Output>) {
+        self.take(offset, reading, out);
+    }
+
+    /// What a predecessor kept of a meter, before anything is taken; the last one counts.
+    fn restore(&mut self, _meter: MeterId, _state: Option<&MeterStateRecord>) {}
+
+    /// It is `now`, and if `is_idle` there was no further reading just now. What this changes is never computed again: it must be in the
+    /// outputs, as a state. Called about once a second where the group has a topic of states.
+    fn tick(&mut self, _now: UnixMillis, _is_idle: bool, _out: &mut Vec<Self::Output>) {}
+}
+
+/// Where an output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Into the group's target.
+    Target,
+    /// Into its topic of states.
+    State,
+    /// There, as a tombstone.
+    StateGone,
+    /// Nowhere but where [`Copies`] says.
+    CopyOnly,
 }
 
 /// Says what is to be written besides an output.
@@ -84,6 +118,8 @@ pub struct Derive<T: Transform> {
     pub target: KafkaTopic,
     /// Makes the transform of a partition, which knows nothing yet and is to begin at this mark.
     pub transform: Arc<dyn Fn(Mark) -> T + Send + Sync>,
+    /// Where states are kept, on the partition of the readings; none if the log is all of it.
+    pub states: Option<KafkaTopic>,
     /// What is written besides, under another key, in the same transaction.
     pub copy: Option<Arc<dyn Copies<T::Output>>>,
     /// Counters.

@@ -10,6 +10,12 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::Mark;
 use crate::kafka::{Clients, Context, Group};
+use crate::transaction::Stop;
+
+/// How fast a request to stop is seen.
+const STEP: Duration = Duration::from_millis(100);
+/// How long a leader may take to answer.
+const REACHABLE: Duration = Duration::from_secs(2);
 
 /// How far a group has come on a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +52,7 @@ pub(super) struct Source {
     group: ConsumerGroupMetadata,
     topic: String,
     partition: i32,
+    request_timeout: Duration,
     /// How far the predecessor had come.
     pub(super) start: Progress,
 }
@@ -69,9 +76,6 @@ impl Source {
             _ => None,
         });
         let start = start.unwrap_or(Progress::START);
-        let mut assignment = TopicPartitionList::new();
-        // What is no longer kept is passed over: `auto.offset.reset` is the earliest that is.
-        assignment.add_partition_offset(&topic, partition, Offset::Offset(start.low_water.offset))?;
         // This asks for the leader as well, without which librdkafka waits half a second.
         let (kept, _) = consumer.fetch_watermarks(&topic, partition, clients.request_timeout)?;
         if start != Progress::START && kept > start.low_water.offset {
@@ -84,8 +88,43 @@ impl Source {
                 "readings that are needed are not kept any more: raise topics.readings_retention_ms"
             );
         }
-        consumer.assign(&assignment)?;
-        Ok(Self { consumer, group: metadata, topic, partition, start })
+        let it = Self { consumer, group: metadata, topic, partition, request_timeout: clients.request_timeout, start };
+        it.assign()?;
+        Ok(it)
+    }
+
+    /// Hands over a partition of another topic up to its end as it is now, before readings are read. False if it was asked to stop before.
+    pub(super) fn drain(&self, topic: &str, stop: &Stop, mut each: impl FnMut(&BorrowedMessage<'_>)) -> Result<bool, KafkaError> {
+        // This asks for the leader as well, without which librdkafka waits half a second.
+        self.consumer.fetch_watermarks(topic, self.partition, self.request_timeout)?;
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic, self.partition, Offset::Beginning)?;
+        self.consumer.assign(&assignment)?;
+        while !stop.requested() {
+            match self.consumer.poll(STEP) {
+                None => {}
+                Some(Ok(message)) => each(&message),
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.assign()?;
+                    return Ok(true);
+                }
+                Some(Err(KafkaError::MessageConsumption(error))) if is_passing(error) => {}
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the partition's leader answers.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.consumer.fetch_watermarks(&self.topic, self.partition, REACHABLE).is_ok()
+    }
+
+    fn assign(&self) -> Result<(), KafkaError> {
+        let mut assignment = TopicPartitionList::new();
+        // What is no longer kept is passed over: `auto.offset.reset` is the earliest that is.
+        assignment.add_partition_offset(&self.topic, self.partition, Offset::Offset(self.start.low_water.offset))?;
+        self.consumer.assign(&assignment)
     }
 
     /// The next reading, if one comes within `wait`.

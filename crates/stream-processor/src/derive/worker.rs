@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use contracts::ReadingRecord;
+use contracts::{MeterStateRecord, ReadingRecord};
+use measure::MeterId;
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
 
 use super::source::{Progress, Source, after};
-use super::{Derive, Mark, Transform};
+use super::{Derive, Mark, Place, Transform};
+use crate::clock::unix_now;
 use crate::metrics::Ended;
 use crate::observer::Phase;
 use crate::ownership::Lost;
@@ -20,6 +22,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const OUTPUTS_MAX: usize = 4_000;
 /// What led to nothing is committed so often: a successor would read it again.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the transform is told what time it is.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Works a partition until it is asked to stop or has lost it.
 pub(super) fn work<T: Transform>(derive: &Derive<T>, partition: i32, stop: &Stop) -> Result<(), Lost> {
@@ -38,16 +42,23 @@ pub(super) fn work<T: Transform>(derive: &Derive<T>, partition: i32, stop: &Stop
         partition,
         transactor,
         target: derive.clients.topic(&derive.target),
+        states: derive.states.map(|topic| derive.clients.topic(&topic)),
         transform: (derive.transform)(low_water),
         next,
         committed: source.start,
         outputs: Vec::new(),
         bytes: Vec::new(),
         last_commit: now,
+        last_tick: now,
+        is_replaying: low_water.offset < next,
         source,
     };
+    if !worker.restore(stop).map_err(unreadable)? {
+        return Ok(());
+    }
     while !stop.requested() {
-        worker.read().map_err(unreadable)?;
+        let is_idle = worker.read().map_err(unreadable)?;
+        worker.tick(is_idle);
         if worker.is_due() {
             worker.commit(stop)?;
         }
@@ -61,6 +72,7 @@ struct Worker<'a, T: Transform> {
     transactor: Transactor,
     source: Source,
     target: String,
+    states: Option<String>,
     transform: T,
     /// The first reading that was not taken.
     next: i64,
@@ -68,24 +80,53 @@ struct Worker<'a, T: Transform> {
     outputs: Vec<T::Output>,
     bytes: Vec<u8>,
     last_commit: Instant,
+    last_tick: Instant,
+    /// Whether readings that a predecessor took are still to come.
+    is_replaying: bool,
 }
 
 impl<T: Transform> Worker<'_, T> {
-    /// Takes what there is, until a commit is due or nothing has come for a while.
-    fn read(&mut self) -> Result<(), KafkaError> {
+    /// Knows what the predecessor kept. False if it was asked to stop meanwhile.
+    fn restore(&mut self, stop: &Stop) -> Result<bool, KafkaError> {
+        let Some(states) = &self.states else { return Ok(true) };
+        let (transform, metrics) = (&mut self.transform, &self.derive.metrics);
+        self.source.drain(states, stop, |message| {
+            let Some(meter) = message.key().and_then(|it| std::str::from_utf8(it).ok()?.parse::<MeterId>().ok()) else { return };
+            let state = message.payload().map(serde_json::from_slice::<MeterStateRecord>).transpose();
+            let state = state.inspect_err(|_| _ = metrics.meter_states_unreadable.inc()).ok().flatten();
+            transform.restore(meter, state.as_ref());
+        })
+    }
+
+    /// Says what time it is. What a predecessor has taken must have been taken again by then.
+    fn tick(&mut self, is_idle: bool) {
+        if self.states.is_none() || self.is_replaying || self.last_tick.elapsed() < TICK {
+            return;
+        }
+        self.last_tick = Instant::now();
+        // A Kafka that does not answer is no silence of the meters.
+        let is_idle = is_idle && self.source.is_reachable();
+        self.transform.tick(unix_now(), is_idle, &mut self.outputs);
+    }
+
+    /// Takes what there is, until a commit is due or nothing has come for a while. Whether there is nothing more just now.
+    fn read(&mut self) -> Result<bool, KafkaError> {
         let until = self.last_commit.checked_add(self.derive.commit_interval).unwrap_or(self.last_commit);
         loop {
             let wait = if self.outputs.is_empty() { IDLE } else { until.saturating_duration_since(Instant::now()).min(IDLE) };
-            let Some(message) = self.source.next(wait)? else { return Ok(()) };
+            let Some(message) = self.source.next(wait)? else { return Ok(true) };
             let metrics = &self.derive.metrics;
+            let is_replay = message.offset() < self.committed.next;
             match serde_json::from_slice::<ReadingRecord>(message.payload().unwrap_or_default()) {
+                Ok(reading) if is_replay => self.transform.replay(message.offset(), &reading, &mut self.outputs),
                 Ok(reading) => self.transform.take(message.offset(), &reading, &mut self.outputs),
                 Err(error) => {
                     metrics.readings_unreadable.inc();
                     tracing::warn!(offset = message.offset(), %error, "no reading: passed over");
                 }
             }
-            if message.offset() < self.committed.next {
+            self.is_replaying = after(&message) < self.committed.next;
+            if is_replay {
                 // What follows from it was written by a predecessor.
                 self.outputs.clear();
                 metrics.readings_replayed.inc();
@@ -94,7 +135,7 @@ impl<T: Transform> Worker<'_, T> {
                 metrics.readings_taken.inc();
             }
             if self.outputs.len() >= OUTPUTS_MAX || Instant::now() >= until {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
@@ -110,7 +151,7 @@ impl<T: Transform> Worker<'_, T> {
 
     /// Writes what follows from the readings taken so far, and how far that is, in one transaction.
     fn commit(&mut self, stop: &Stop) -> Result<(), Lost> {
-        if self.next == self.committed.next {
+        if self.next == self.committed.next && self.outputs.is_empty() {
             return Ok(());
         }
         let start = Instant::now();
@@ -146,9 +187,15 @@ impl<T: Transform> Worker<'_, T> {
         }
         let copies: Vec<_> = self.derive.copy.iter().flat_map(|copy| self.outputs.iter().filter_map(|it| copy.copy(it))).collect();
         let mut start = 0;
-        let records = self.outputs.iter().zip(ends).map(|(output, end)| {
+        let records = self.outputs.iter().zip(ends).filter_map(|(output, end)| {
             let value = self.bytes.get(std::mem::replace(&mut start, end)..end);
-            Outgoing { topic: &self.target, key: T::meter(output).as_str().as_bytes(), value, headers: None, partition: None }
+            let (topic, value) = match T::place(output) {
+                Place::Target => (&self.target, value),
+                Place::State => (self.states.as_ref()?, value),
+                Place::StateGone => (self.states.as_ref()?, None),
+                Place::CopyOnly => return None,
+            };
+            Some(Outgoing { topic, key: T::meter(output).as_str().as_bytes(), value, headers: None, partition: None })
         });
         let copied = copies.iter().map(|it| Outgoing {
             topic: &it.topic,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use measure::{MeterId, Record, Seq, StreamId, UnixMillis};
-use wire::frame::{BodyError, FrameError, Header};
+use wire::frame::{Body, BodyError, FrameError, Header};
 
 /// A record that is new.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,18 +74,39 @@ impl Batch {
         self.dead_letter_bytes
     }
 
-    /// Takes a frame's records above `accepted`; how many that are.
-    pub(super) fn accept(&mut self, meter: &MeterId, header: &Header, accepted: Seq, records: Vec<Record>, now: UnixMillis) -> usize {
+    /// Empties it for the next transaction, which uses its memory again; what the ledger's rows were.
+    pub(super) fn clear(&mut self) -> BTreeMap<(MeterId, StreamId), Option<Seq>> {
+        self.records.clear();
+        self.dead_letters.clear();
+        self.dead_letter_bytes = 0;
+        core::mem::take(&mut self.ledger)
+    }
+
+    /// Takes a frame's records above `accepted`; how many that are. Nothing of it if a part can't be read.
+    pub(super) fn accept(
+        &mut self,
+        meter: &MeterId,
+        header: &Header,
+        accepted: Seq,
+        body: Body<'_>,
+        received: UnixMillis,
+    ) -> Result<usize, BodyError> {
         let before = self.records.len();
-        let numbered = (header.first_seq..=header.last_seq()).zip(records);
-        self.records.extend(numbered.filter(|(seq, _)| *seq > accepted).map(|(seq, record)| Accepted {
-            meter: meter.clone(),
-            stream: header.stream,
-            seq,
-            received: now,
-            record,
-        }));
-        self.records.len().saturating_sub(before)
+        let mut seq = header.first_seq;
+        for record in body {
+            match record {
+                Ok(record) if seq > accepted => {
+                    self.records.push(Accepted { meter: meter.clone(), stream: header.stream, seq, received, record });
+                }
+                Ok(_) => {}
+                Err(why) => {
+                    self.records.truncate(before);
+                    return Err(why);
+                }
+            }
+            seq = seq.saturating_add(1);
+        }
+        Ok(self.records.len().saturating_sub(before))
     }
 
     pub(super) fn poison(&mut self, meter: &MeterId, header: &Header, accepted: Seq, payload: &[u8], why: BodyError, now: UnixMillis) {

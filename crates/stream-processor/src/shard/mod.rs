@@ -153,11 +153,8 @@ impl Partition {
             return Outcome::Refused;
         }
         let through = header.last_seq();
-        let outcome = match body.collect::<Result<Vec<_>, BodyError>>() {
-            Ok(records) => {
-                let records = self.batch.accept(meter, &header, accepted, records, now);
-                Outcome::Accepted { through, records }
-            }
+        let outcome = match self.batch.accept(meter, &header, accepted, body, now) {
+            Ok(records) => Outcome::Accepted { through, records },
             Err(why) => {
                 self.batch.poison(meter, &header, accepted, payload, why, now);
                 Outcome::Poisoned { through, why }
@@ -183,9 +180,9 @@ impl Partition {
 
     /// The transaction that held [`Self::batch`] is committed: what to acknowledge, and to whom. The batch is empty afterwards.
     pub fn committed(&mut self) -> Vec<(MeterId, Ack)> {
-        let batch = core::mem::take(&mut self.batch);
-        let mut acks = Vec::with_capacity(batch.ledger.len());
-        for ((meter, id), through) in batch.ledger {
+        let ledger = self.batch.clear();
+        let mut acks = Vec::with_capacity(ledger.len());
+        for ((meter, id), through) in ledger {
             let Some(through) = through else { continue };
             let Some(stream) = self.stream_mut(&meter, id) else { continue };
             stream.committed = through;

@@ -61,8 +61,9 @@ impl World {
         config.kafka.bootstrap_servers = self.bootstrap.clone();
         config.kafka.topic_prefix = self.prefix.clone();
         config.kafka.session_timeout_ms = 3_000;
-        // Another group, which has a test of its own.
+        // Other groups, which have tests of their own.
         config.intervals.enabled = false;
+        config.quality.enabled = false;
         config.http.listen = "127.0.0.1:0".parse().unwrap();
         config
     }

@@ -5,7 +5,7 @@ use measure::{
     Amperes, Deviation, Deviations, Flags, Hertz, NormalisedInnovation, PowerFactor, Raw, Reading, Register, Vars, Volts, WattHours, Watts,
 };
 
-use super::{State, TIME_LEN_MAX, walk_in_steps, walk_place, walk_time};
+use super::{State, TIME_LEN_MAX, walk_place, walk_time};
 use crate::codec::{ALWAYS, BITS_LEN_MAX, I32_LEN_MAX, I64_LEN_MAX, Port};
 use crate::frame::BodyError;
 use crate::predict;
@@ -128,14 +128,47 @@ const FLAGS: [Flags; 19] = [
 /// Bits that have no name yet stay where they are.
 const UNNAMED: u32 = u32::MAX << FLAGS.len();
 
+/// Where each named flag travels, by its own place.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which refuses an index out of range")]
+const USUAL: [u32; FLAGS.len()] = {
+    let mut usual = [0; FLAGS.len()];
+    let mut at = 0;
+    while at < FLAGS.len() {
+        usual[FLAGS[at].bits().trailing_zeros() as usize] = 1 << at;
+        at += 1;
+    }
+    usual
+};
+
+/// Each named flag, by the place where it travels.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which refuses an index out of range")]
+const NAMED: [u32; FLAGS.len()] = {
+    let mut named = [0; FLAGS.len()];
+    let mut at = 0;
+    while at < FLAGS.len() {
+        named[at] = FLAGS[at].bits();
+        at += 1;
+    }
+    named
+};
+
 fn usual_first(flags: u32) -> u32 {
-    let named = FLAGS.iter().enumerate().filter(|(_, flag)| flags & flag.bits() != 0);
-    named.fold(flags & UNNAMED, |code, (at, _)| code | 1 << at)
+    moved(flags, &USUAL)
 }
 
 fn from_usual_first(code: u32) -> u32 {
-    let named = FLAGS.iter().enumerate().filter(|(at, _)| code >> at & 1 != 0);
-    named.fold(code & UNNAMED, |flags, (_, flag)| flags | flag.bits())
+    moved(code, &NAMED)
+}
+
+/// Each named bit to its place in `places`. Few are set, so only these are looked at.
+fn moved(bits: u32, places: &[u32; FLAGS.len()]) -> u32 {
+    let (mut moved, mut left) = (bits & UNNAMED, bits & !UNNAMED);
+    while left != 0 {
+        let place = left.trailing_zeros() as usize;
+        moved |= places.get(place).copied().unwrap_or_default();
+        left &= left.wrapping_sub(1);
+    }
+    moved
 }
 
 fn walk_power_factor(port: &mut impl Port, bit: u32, actual: PowerFactor, likely: PowerFactor) -> Result<PowerFactor, BodyError> {
@@ -151,7 +184,7 @@ fn walk_register(port: &mut impl Port, bits: [u32; 3], it: Register, last: Regis
     let likely = last.integrated.centiwatthours().wrapping_add(energy.max(0));
     let integrated = port.i64(integrated_bit, it.integrated.centiwatthours(), likely)?;
     let likely = integrated.wrapping_sub(integrated.rem_euclid(TICK));
-    let raw = walk_in_steps(port, [raw_bit, fine_bit], it.raw.centiwatthours(), likely, TICK)?;
+    let raw = port.in_steps([raw_bit, fine_bit], it.raw.centiwatthours(), likely, TICK)?;
     Ok(Register { raw: WattHours::from_centiwatthours(raw), integrated: WattHours::from_centiwatthours(integrated) })
 }
 
@@ -160,7 +193,7 @@ fn walk_raw(port: &mut impl Port, it: &Raw, estimates: &Reading) -> Result<Raw, 
     const STEP: i64 = 100;
     let mut coarse = |bits, actual: i32, estimate: i32| {
         let (steps, _) = predict::nearest(estimate.into(), STEP);
-        let count = walk_in_steps(port, bits, actual.into(), steps.wrapping_mul(STEP), STEP)?;
+        let count = port.in_steps(bits, actual.into(), steps.wrapping_mul(STEP), STEP)?;
         i32::try_from(count).map_err(|_| BodyError::NonCanonical)
     };
     let voltage = coarse([field::RAW_VOLTAGE, field::RAW_VOLTAGE_FINE], it.voltage.millivolts(), estimates.voltage.millivolts())

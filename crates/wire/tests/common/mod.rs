@@ -1,10 +1,10 @@
 //! Records of every shape: likely ones, and all that the types can hold.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "test code: what cannot be built fails the test")]
+#![expect(clippy::arithmetic_side_effects, reason = "test code: the numbers are its own")]
 
 use measure::{
-    Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, NormalisedInnovation, PowerFactor,
-    Raw, Reading, Record, Register, Text, UnixMillis, Vars, Volts, WattHours, Watts,
+    ActionKind, Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, NormalisedInnovation,
+    Outcome, PowerFactor, Raw, Reading, Record, Register, Text, UnixMillis, Vars, Verdict, Volts, WattHours, Watts,
 };
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn i64s() -> impl Strategy<Value = i64> {
 }
 
 fn clocks() -> impl Strategy<Value = ClockQuality> {
-    (0..4u8).prop_map(|code| ClockQuality::from_code(code).unwrap())
+    (0..4u8).prop_filter_map("a code", ClockQuality::from_code)
 }
 
 fn registers() -> impl Strategy<Value = Register> {
@@ -68,7 +68,7 @@ pub fn readings() -> impl Strategy<Value = Reading> {
 }
 
 fn texts() -> impl Strategy<Value = Text> {
-    "[ -~]{0,32}".prop_map(|text| Text::try_from(text.as_str()).unwrap())
+    "[ -~]{0,32}".prop_filter_map("a text", |text| Text::try_from(text.as_str()).ok())
 }
 
 fn hellos() -> impl Strategy<Value = Hello> {
@@ -88,12 +88,19 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 fn gaps() -> impl Strategy<Value = Gap> {
-    let reasons = (1..=3u8).prop_map(|code| GapReason::from_code(code).unwrap());
+    let reasons = (1..=3u8).prop_filter_map("a code", GapReason::from_code);
     (i64s(), i64s(), any::<u64>(), reasons).prop_map(|(from, to, count, reason)| Gap {
         from: UnixMillis(from),
         to: UnixMillis(to),
         count,
         reason,
+    })
+}
+
+fn outcomes() -> impl Strategy<Value = Outcome> {
+    let what = (prop::sample::select(ActionKind::ALL), prop::sample::select(Verdict::ALL));
+    (i64s(), clocks(), any::<u8>(), any::<u64>(), what, i64s()).prop_map(|(time, clock, channel, number, (action, verdict), value)| {
+        Outcome { time: UnixMillis(time), clock, channel, number, action, verdict, value }
     })
 }
 
@@ -104,13 +111,14 @@ pub fn records() -> impl Strategy<Value = Record> {
         1 => hellos().prop_map(Record::Hello),
         1 => events().prop_map(Record::Event),
         1 => gaps().prop_map(Record::Gap),
+        1 => outcomes().prop_map(Record::Outcome),
     ]
 }
 
 /// A household's afternoon as edge agents send it, 0 to `count`: small changes, steps, heartbeats.
 ///
 /// Frozen with the golden frames: it must never yield other values.
-pub fn afternoon(count: i32) -> Vec<Reading> {
+pub fn afternoon(count: i32) -> std::vec::Vec<Reading> {
     let sample = |k: i32| {
         let power = 651 + k * 37 % 190 + if k % 7 < 2 { 19_800 } else { 0 };
         let voltage = 231_420 - power / 9 + k * 131 % 700;

@@ -68,7 +68,7 @@ impl Meter {
         match &mut record {
             Record::Reading(reading) => reading.time = stamp.time,
             Record::Event(event) => event.time = stamp.time,
-            Record::Gap(_) | Record::Hello(_) => {}
+            Record::Gap(_) | Record::Hello(_) | Record::Outcome(_) => {}
         }
         self.outbox.push(self.now(), &mut self.journal, &record, stamp.unclocked).unwrap();
     }

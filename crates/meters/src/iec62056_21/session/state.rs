@@ -46,6 +46,11 @@ pub(super) enum Phase {
     Listen {
         until: Duration,
     },
+    /// The meter ignores acknowledgements: back to 300 baud, and once it is quiet for so long, from the beginning.
+    Hush {
+        until: Duration,
+        switched: bool,
+    },
     /// The last word is on its way out.
     Closing {
         until: Duration,

@@ -7,6 +7,7 @@ use measure::StreamId;
 use super::*;
 
 const SETTLE_MS: i64 = 7_200_000;
+const STORM_MS: i64 = 60_000;
 const THIEF: usize = 13;
 
 fn id() -> FeederId {
@@ -31,7 +32,7 @@ fn log() -> &'static [FeederIntervalRecord] {
 }
 
 fn new() -> Partition {
-    Partition::new(SETTLE_MS, Metrics::new())
+    Partition::new(SETTLE_MS, STORM_MS, Metrics::new())
 }
 
 fn now(offset: i64) -> UnixMillis {

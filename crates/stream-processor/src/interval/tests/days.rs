@@ -1,8 +1,8 @@
 //! Days of a time zone, their demand and their tariffs.
 
-use contracts::intervals::{Checks, Quality};
+use contracts::intervals::Checks;
 
-use super::IntervalLength::{Day, HalfHour, Hour, Minute, QuarterHour};
+use super::IntervalLength::{Day, HalfHour, Hour, QuarterHour};
 use super::*;
 
 const BERLIN: &str = r#"
@@ -34,26 +34,6 @@ fn day(start: i64, hours: i64) -> Bench {
         .collect();
     bench.run(&readings);
     bench
-}
-
-#[test]
-fn daylight_saving_days_have_92_and_100_quarters() {
-    for (start, hours) in [(1_774_652_400_000, 24), (1_774_738_800_000, 23), (1_792_879_200_000, 25)] {
-        let bench = day(start, hours);
-        let the_day = bench.one(Day, start);
-        assert_eq!(the_day.end_ms.millis_since(the_day.start_ms), hours * HOUR);
-        let registers = |at: i64| bench.one(Minute, at - MINUTE).import_register_wh.unwrap().centiwatthours();
-        let difference = registers(start + hours * HOUR) - registers(start);
-        assert_eq!(the_day.import_wh.centiwatthours(), difference, "the day is the difference of the registers");
-        assert_eq!((the_day.quality, the_day.checks), (Quality::RegisterScaled, Checks::empty()));
-        for (length, count) in [(QuarterHour, 4 * hours), (HalfHour, 2 * hours), (Hour, hours), (Minute, 60 * hours)] {
-            let parts: Vec<_> =
-                bench.all(length).into_iter().filter(|it| it.start_ms >= the_day.start_ms && it.end_ms <= the_day.end_ms).collect();
-            assert_eq!(parts.len(), count as usize, "{length:?} of {hours} h");
-            let sum: i64 = parts.iter().map(|it| it.import_wh.centiwatthours()).sum();
-            assert_eq!(sum, difference, "{length:?} of {hours} h");
-        }
-    }
 }
 
 #[test]

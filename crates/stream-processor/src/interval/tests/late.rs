@@ -51,30 +51,6 @@ fn a_long_gap_is_substituted_and_one_beyond_the_horizon_is_not_filled() {
 }
 
 #[test]
-fn late_data_revises_what_it_touches_and_nothing_else() {
-    let (there, late) = with_a_gap();
-    let mut bench = Bench::usual();
-    bench.run(&there);
-    let before = bench.latest();
-    bench.out.clear();
-    late.iter().for_each(|it| bench.take(it));
-    assert_eq!(bench.out, [], "time passes first");
-    bench.tick(START + 4 * HOUR);
-    for (start, energy) in [(60, 300.0), (75, 150.0), (90, 150.0)] {
-        let revised: Vec<_> = bench.out.iter().filter(|it| it.length == QuarterHour && it.start_ms.0 == START + start * MINUTE).collect();
-        assert_eq!(revised.len(), 1);
-        assert_eq!((revised[0].revision, revised[0].quality, revised[0].import_wh), (2, Quality::Actual, wh(energy)), "{:?}", revised[0]);
-        assert_eq!((revised[0].readings, revised[0].checks), (15, Checks::empty()));
-    }
-    for it in &bench.out {
-        assert!(it.start_ms.0 < START + 95 * MINUTE && it.end_ms.0 > START + 65 * MINUTE, "not touched: {it:?}");
-        let known = before.get(&(it.meter.clone(), it.channel, it.length, it.start_ms)).map_or(0, |it| it.revision);
-        assert_eq!(it.revision, known + 1);
-    }
-    assert_eq!(bench.counts().late, late.len() as u64);
-}
-
-#[test]
 fn late_readings_lead_where_punctual_ones_lead() {
     let (there, late) = with_a_gap();
     let mut punctual = Bench::usual();

@@ -4,23 +4,8 @@ use contracts::intervals::{Checks, Quality};
 use measure::{ClockQuality, Flags};
 use proptest::prelude::*;
 
-use super::IntervalLength::{Day, Hour, Minute, QuarterHour};
+use super::IntervalLength::{Day, Hour, Minute};
 use super::*;
-
-#[test]
-fn register_rollover_is_not_theft() {
-    let settings = Settings { register_modulus_wh: Some(10_000_000), ..Settings::default() };
-    let mut bench = Bench::new(settings, Calendar::default());
-    let readings: Vec<_> =
-        (0..=1_500_i64).map(|minute| reading(0, START + minute * MINUTE, ((9_999_703 + minute * 10) % 10_000_000) as f64)).collect();
-    bench.run(&readings);
-    let day = bench.one(Day, START);
-    assert_eq!((day.import_wh, day.quality, day.checks), (wh(14_400.0), Quality::Actual, Checks::ROLLOVER));
-    assert_eq!(day.import_register_wh, Some(wh(14_103.0)));
-    let quarters = bench.all(QuarterHour);
-    assert!(quarters.iter().all(|it| it.import_wh == wh(150.0) && it.quality == Quality::Actual));
-    assert_eq!((bench.counts().rollovers, bench.counts().exchanges), (1, 0));
-}
 
 #[test]
 fn an_exchanged_meter_loses_the_energy_of_the_exchange_only() {

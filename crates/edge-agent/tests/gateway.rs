@@ -1,0 +1,182 @@
+//! One agent with several buses and drivers side by side: each meter comes through, and a failing one delays no other.
+#![expect(clippy::expect_used, reason = "a test may panic")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use edge_agent::config::{Broker, Bus, Device, Meter};
+use edge_agent::{Accepted, Config, Options, Running, StartError, calibration, start};
+use fleet::optical_meter::{Mode, OpticalMeter, Settings};
+use fleet::push_meter::{PushMeter, telegram, transmission};
+use fleet::pzem_module::{PzemLine, Source, captured};
+use measure::{EventKind, Flags, MeterId, Reading, Record};
+use meters::iec62056_21::identification::Baud;
+use pki::Role;
+use tempfile::TempDir;
+use testkit::{Credentials, await_until};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// An agent without a broker: its rows stay in the journal.
+struct Site {
+    credentials: Credentials,
+    folder: TempDir,
+    config: Config,
+    accepted: Arc<Mutex<Vec<Accepted>>>,
+}
+
+impl Site {
+    fn new() -> Self {
+        let (mut credentials, folder) = (Credentials::new().expect("an authority"), tempfile::tempdir().expect("a folder"));
+        let ca = credentials.server("broker").expect("a certificate").ca;
+        let mut config = Config::new(Broker::at("127.0.0.1", 9, ca), folder.path().join("journal"));
+        config.report.spacing_ms = 0;
+        config.shutdown.grace_ms = 200;
+        Self { credentials, folder, config, accepted: Arc::default() }
+    }
+
+    /// A bus at a port by a name of our own, and a meter on it.
+    fn meter(&mut self, id: &str, line: Option<&Path>, device: &str) {
+        let port = self.folder.path().join(id);
+        if let Some(line) = line {
+            std::os::unix::fs::symlink(line, &port).expect("a link");
+        }
+        self.config.bus.insert(id.to_owned(), Bus::at(port));
+        let identity = self.credentials.client(id, Role::Meter).expect("a certificate");
+        let device: Device = toml::from_str(&format!("bus = '{id}'\n{device}")).expect("a device");
+        let id = id.parse().expect("an id");
+        self.config.meter.push(Meter::new(id, identity.certificate, identity.key, device));
+    }
+
+    async fn start(&self) -> Result<Running, StartError> {
+        let sink = self.accepted.clone();
+        start(self.config.clone(), Options::default().accepted(move |rows| sink.lock().expect("nobody panicked").extend(rows))).await
+    }
+
+    fn records(&self, meter: &str) -> Vec<Record> {
+        let meter: MeterId = meter.parse().expect("an id");
+        let accepted = self.accepted.lock().expect("nobody panicked");
+        accepted.iter().filter(|row| row.meter == meter).map(|row| row.record.clone()).collect()
+    }
+
+    fn readings(&self, meter: &str) -> Vec<Reading> {
+        self.records(meter)
+            .into_iter()
+            .filter_map(|record| if let Record::Reading(reading) = record { Some(reading) } else { None })
+            .collect()
+    }
+
+    async fn wait(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        await_until(what, DEADLINE, async || Ok(condition(self).then_some(()))).await.expect("in time");
+    }
+}
+
+/// A module whose load changes with each poll.
+fn module() -> PzemLine {
+    let mut polls = 0usize;
+    let source: Source = Box::new(move || {
+        polls = polls.wrapping_add(1);
+        captured().into_iter().cycle().nth(polls % 11)
+    });
+    PzemLine::start([(1, source)]).expect("a terminal")
+}
+
+fn optical(mode: Mode) -> OpticalMeter {
+    let settings = Settings { manufacturer: "ABC".into(), name: "T".into(), address: "1".into(), mode, password: None };
+    let shown = || [("1.8.0", "001234.567*kWh"), ("2.8.0", "000010.490*kWh")].map(|(a, v)| (a.to_owned(), v.to_owned())).into();
+    OpticalMeter::start(settings, Box::new(shown), false).expect("a terminal")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_drivers_side_by_side_and_a_silent_meter_delays_none() {
+    let pzem = module();
+    let optical = optical(Mode::C(Baud::B19200));
+    let sets =
+        || telegram("ABC5P1", &[("1-0:1.8.1", "000576.239*kWh".into()), ("1-0:1.8.2", "1*kWh".into()), ("1-0:2.8.1", "2*kWh".into())]);
+    let p1 = PushMeter::start(115_200, Duration::from_millis(500), Box::new(sets)).expect("a terminal");
+    let count = Arc::new(AtomicU32::new(0));
+    let sml = PushMeter::start(
+        9_600,
+        Duration::from_millis(300),
+        Box::new({
+            let count = count.clone();
+            move || {
+                let mut bytes = transmission(b"\x0a\x01ABC\0\0\0\0\x07", &[(1, 319_906), (2, 10)]);
+                // Each second one is damaged.
+                if count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+                    && let Some(byte) = bytes.get_mut(40)
+                {
+                    *byte ^= 1;
+                }
+                bytes
+            }
+        }),
+    )
+    .expect("a terminal");
+
+    let mut site = Site::new();
+    site.meter("pzem", Some(pzem.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
+    site.meter("optical", Some(optical.path()), "device = 'iec62056-21'\npoll_s = 1");
+    site.meter("p1", Some(p1.path()), "device = 'dsmr-p1'\npoll_s = 1");
+    site.meter("sml", Some(sml.path()), "device = 'sml'\npoll_s = 1");
+    let running = site.start().await.expect("starts");
+    site.wait("each is read", |site| ["pzem", "optical", "p1", "sml"].iter().all(|meter| !site.readings(meter).is_empty())).await;
+    for (meter, import, export) in [("optical", 123_456_700, 1_049_000), ("p1", 57_723_900, 200_000), ("sml", 3_199_060, 100)] {
+        let reading = site.readings(meter).remove(0);
+        assert_eq!((reading.import.raw.centiwatthours(), reading.export.raw.centiwatthours()), (import, export), "{meter}");
+        assert!(reading.flags.contains(Flags::REGISTERS_ONLY), "{meter}");
+    }
+    let metrics = running.metrics().encode();
+    assert!(metrics.contains("ferraris_agent_bus_faults_total{reason=\"checksum\"}"), "what was damaged is counted: {metrics}");
+
+    // A silent optical meter takes four seconds of its own bus each time. Would the others wait for it, this took longer than the deadline.
+    optical.set_silent(true);
+    let asked = pzem.requests();
+    site.wait("the module is asked on", |_| pzem.requests() >= asked.saturating_add(40)).await;
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_comes_later_is_waited_for_where_the_configuration_says_so() {
+    let (pzem, other) = (module(), module());
+    let mut site = Site::new();
+    site.meter("here", Some(pzem.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
+    site.meter("later", None, "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
+    assert!(matches!(site.start().await, Err(StartError::Port { bus, .. }) if bus == "later"), "usually that is a mistake");
+
+    site.config.bus.get_mut("later").expect("there").optional = true;
+    let running = site.start().await.expect("starts");
+    site.wait("the other meter is read", |site| !site.readings("here").is_empty()).await;
+    assert_eq!(site.readings("later"), []);
+    std::os::unix::fs::symlink(other.path(), site.folder.path().join("later")).expect("a link");
+    site.wait("it is there", |site| !site.readings("later").is_empty()).await;
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calibration_is_applied_and_told() {
+    let pzem = module();
+    let mut site = Site::new();
+    let path = site.folder.path().join("calibration.toml");
+    let file = calibration::File { version: 4, date: "2026-12-01".into(), instrument: "i".into(), voltage_gain: 0.95, current_gain: 1.0 };
+    file.save(&path).expect("writes");
+    let device = format!("device = 'pzem-004t'\naddress = 1\npoll_ms = 150\ncalibration_file = '{}'", path.display());
+    site.meter("m", Some(pzem.path()), &device);
+    let running = site.start().await.expect("starts");
+    site.wait("it is read", |site| !site.readings("m").is_empty()).await;
+    let told: Vec<_> =
+        site.records("m").into_iter().filter_map(|record| if let Record::Event(event) = record { Some(event) } else { None }).collect();
+    let calibrated = told.iter().find(|event| event.kind == EventKind::Calibrated).map(|event| event.value);
+    let gain = told.iter().find(|event| event.kind == EventKind::VoltageGain).map(|event| event.value);
+    assert_eq!((calibrated, gain), (Some(420_261_201), Some(950_000)));
+    let reading = site.readings("m").remove(0);
+    let expected = reading.raw.voltage.as_f64() * 0.95;
+    assert!((reading.voltage.as_f64() - expected).abs() < 1.0, "{reading:?}");
+    running.shutdown().await;
+
+    std::fs::write(&path, "version = 0\n").expect("writes");
+    let error = site.start().await.expect_err("unsound").to_string();
+    assert!(error.starts_with("configuration: calibration_file can't be used: ") && !error.contains('\n'), "{error}");
+}

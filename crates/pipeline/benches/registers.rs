@@ -1,0 +1,5 @@
+//! `./dev bench registers`: see `pipeline::registers`.
+
+fn main() -> std::process::ExitCode {
+    pipeline::registers::main()
+}
