@@ -53,8 +53,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     });
     let (canary, credentials, router, [mut down, mut command]) =
         parts.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
-    subscribe(&mut down, dispatch::filter(Way::Down)).await?;
-    subscribe(&mut command, dispatch::filter(Way::Command)).await?;
+    subscribe(&mut down, dispatch::feed_of(Way::Down)).await?;
+    subscribe(&mut command, dispatch::feed_of(Way::Command)).await?;
 
     let metrics = Arc::new(Metrics::new());
     let limits = Limits { shard_lag: config.shard_lag(), ..config.limits };
@@ -112,8 +112,8 @@ fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
 }
 
 /// Subscribes one of the gate's own links and waits until that is in force.
-async fn subscribe(link: &mut Link, filter: &str) -> Result<(), StartError> {
-    link.subscribe([filter.to_owned()], false).map_err(|_| StartError::Router)?;
+async fn subscribe(link: &mut Link, name: &'static str) -> Result<(), StartError> {
+    link.subscribe_to(name).map_err(|_| StartError::Router)?;
     let mut batch = Vec::new();
     while !batch.iter().any(|event| matches!(event, Event::Subscribed)) {
         link.next(&mut batch).await.map_err(|_| StartError::Router)?;
@@ -218,7 +218,7 @@ mod tests {
         assert!(readiness(&broker).await.starts_with("HTTP/1.1 200"));
         assert!(timeout(Duration::from_millis(200), broker.failed()).await.is_err());
 
-        let _ = broker.gate.router.publish(&Parcel::new("é/x".into(), "", b"")).unwrap();
+        let _ = broker.gate.router.publish(&Parcel::new("é/x", "", b"")).unwrap();
         timeout(Duration::from_secs(20), broker.failed()).await.expect("a dead router goes unnoticed");
         assert!(readiness(&broker).await.starts_with("HTTP/1.1 503"));
         assert!(broker.metrics().contains("ferraris_broker_router_alive 0\n"));

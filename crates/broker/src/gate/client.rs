@@ -96,7 +96,7 @@ impl Client {
         self.unconfirmed.push_back(answer);
         // Whose PUBACK has gone out was published before this subscription.
         self.gate.router.release()?;
-        self.link.subscribe(new.into_iter().map(Feed::filter), true)?;
+        self.link.subscribe(new)?;
         Ok(None)
     }
 
@@ -107,7 +107,7 @@ impl Client {
             return Ok(());
         }
         self.gate.router.release()?;
-        self.link.unsubscribe(over.into_iter().map(Feed::filter).collect())
+        self.link.unsubscribe(over)
     }
 
     /// Publishes, with the next [`Client::release`] or before.

@@ -94,7 +94,7 @@ fn to_meter(gate: &Gate, way: Way, meter: Option<&MeterId>, payload: Bytes) {
 }
 
 /// What a way subscribes to on the router.
-pub(crate) const fn filter(way: Way) -> &'static str {
+pub(crate) const fn feed_of(way: Way) -> &'static str {
     match way {
         Way::Down => feed::DOWN,
         Way::Command => feed::COMMAND,

@@ -41,7 +41,7 @@ use crate::metrics::Metrics;
 use crate::presence::{LastValues, Presence, State};
 use crate::reason::Reason;
 use crate::revocation::Credentials;
-use crate::router::{Feed, Parcel, Router, Taken};
+use crate::router::{Feed, Parcel, Router, Taken, feed};
 use crate::sync::lock;
 use crate::vitals::canary::Papers;
 use doorstep::Doorstep;
@@ -146,7 +146,7 @@ impl Gate {
             self.metrics.dropped(Reason::StateFull, 1);
         }
         let topic = Topic::State { meter: meter.clone() };
-        match self.router.publish(&Parcel::new(Feed::State.name(), &topic.to_string(), &value)) {
+        match self.router.publish(&Parcel::new(feed::STATE, &topic.to_string(), &value)) {
             Ok(Taken::Yes) => self.flow.passed(Feed::State),
             Ok(Taken::Busy) | Err(_) => self.metrics.dropped(Reason::StateRouterBusy, 1),
         }

@@ -1,9 +1,6 @@
-//! The router's own subscriptions. Whatever filters clients ask for, the router knows only these: its logs are never freed, so their
-//! number must not be the clients' choice. What of a feed a client asked for, its session picks out.
+//! What clients subscribe to, told apart no further than the router does. Whatever filters they ask for, it knows only these feeds: its
+//! logs are never freed, so their number must not be the clients' choice. What of a feed a client asked for, its session picks out.
 
-use std::sync::LazyLock;
-
-use bytes::Bytes;
 use wire::topic::{self, Shard, Topic};
 
 use crate::gate::acl::Filter;
@@ -11,7 +8,7 @@ use crate::gate::acl::Filter;
 /// A subscription of the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Feed {
-    /// Frames of a shard.
+    /// Frames of a shard: the only ones that don't go through rumqttd.
     Up(Shard),
     /// Presence of all meters.
     State,
@@ -21,14 +18,16 @@ pub(crate) enum Feed {
     Alert,
 }
 
+/// Presence of all meters, as rumqttd knows it.
+pub(crate) const STATE: &str = "state";
+/// Live values of all meters.
+pub(crate) const LIVE: &str = "live";
+/// All alerts.
+pub(crate) const ALERT: &str = "alert";
 /// Acknowledgements to all meters.
 pub(crate) const DOWN: &str = "down";
 /// Commands to all meters.
 pub(crate) const COMMAND: &str = "command";
-
-/// Names of all feeds. Made once and never freed, so that handing one out counts no references between threads.
-static NAMES: LazyLock<Vec<Bytes>> =
-    LazyLock::new(|| Feed::all().map(|feed| Bytes::from_static(String::leak(feed.filter()).as_bytes())).collect());
 
 impl Feed {
     /// Every feed there is.
@@ -45,21 +44,6 @@ impl Feed {
             Self::Live => behind_shards.saturating_add(1),
             Self::Alert => behind_shards.saturating_add(2),
         }
-    }
-
-    /// What its messages are published and subscribed to in the router: its name.
-    pub(crate) fn filter(self) -> String {
-        match self {
-            Self::Up(shard) => format!("up-{shard}"),
-            Self::State => "state".to_owned(),
-            Self::Live => "live".to_owned(),
-            Self::Alert => "alert".to_owned(),
-        }
-    }
-
-    /// The same as bytes.
-    pub(crate) fn name(self) -> Bytes {
-        NAMES.get(self.index()).cloned().unwrap_or_default()
     }
 
     /// What a filter needs. Nothing for a meter's own topics, which come by the gate's links.

@@ -1,6 +1,7 @@
-//! A link to the router, with rumqttd's conditions kept: acknowledgements in order, `ready` after each `Unschedule` and at no other
-//! time, nothing after the end.
+//! A link to the router: shards, and what goes through rumqttd with that one's conditions kept: acknowledgements in order, `ready` after
+//! each `Unschedule` and at no other time, nothing after the end.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,14 +10,16 @@ use rumqttd::local::{LinkRx, LinkTx};
 use rumqttd::protocol::{
     Disconnect, DisconnectReasonCode, Filter, Packet, PubAck, PubAckReason, Publish, QoS, RetainForwardRule, Subscribe, Unsubscribe,
 };
+use wire::topic::Shard;
 
 use super::outlet::Outlet;
-use super::{Gone, Parcel, Slot, Taken};
+use super::shards::Reader;
+use super::{Feed, Gone, Parcel, Slot, Taken, feed, parcel};
 
-/// The two ends of a new link.
+/// The two ends of a new link of rumqttd's.
 pub(super) type Parts = (LinkTx, LinkRx);
 
-/// Notifications handed on at once.
+/// Messages handed on at once.
 const BATCH_MAX: usize = 256;
 /// rumqttd numbers the messages of QoS 1 on a link 1 to 100, round and round.
 const PKID_MAX: u16 = 100;
@@ -47,6 +50,9 @@ pub(crate) struct Message {
 pub(crate) struct Link {
     outlet: Outlet,
     rx: LinkRx,
+    frames: Reader,
+    /// Subscriptions that were not confirmed, oldest first: whether rumqttd has to.
+    unconfirmed: VecDeque<bool>,
     /// Number of the newest message of QoS 1, and how many are not acknowledged.
     last_pkid: u16,
     unacknowledged: u16,
@@ -56,22 +62,61 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(super) fn new((tx, rx): Parts, slot: Option<Slot>) -> Self {
-        Self { outlet: Outlet::new(tx), rx, last_pkid: 0, unacknowledged: 0, unscheduled: false, _slot: slot }
+    pub(super) fn new((tx, rx): Parts, frames: Reader, slot: Option<Slot>) -> Self {
+        let outlet = Outlet::new(tx);
+        Self { outlet, rx, frames, unconfirmed: VecDeque::new(), last_pkid: 0, unacknowledged: 0, unscheduled: false, _slot: slot }
     }
 
-    /// Subscribes; [`Event::Subscribed`] tells when it is in force. With `paced` the router waits for [`Link::done`] after 100
-    /// messages, else after 200.
-    pub(crate) fn subscribe(&mut self, filters: impl IntoIterator<Item = String>, paced: bool) -> Result<(), Gone> {
-        let qos = if paced { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        let filter = |path| Filter { path, qos, nolocal: false, preserve_retain: false, retain_forward_rule: RetainForwardRule::Never };
-        let filters = filters.into_iter().map(filter).collect();
+    /// Subscribes to feeds; [`Event::Subscribed`] tells when all are in force, in the order of such calls.
+    pub(crate) fn subscribe(&mut self, feeds: impl IntoIterator<Item = Feed>) -> Result<(), Gone> {
+        let names = self.split(feeds, Reader::join);
+        self.unconfirmed.push_back(!names.is_empty());
+        // The router waits for `done` after 100 messages.
+        self.ask(names, QoS::AtLeastOnce)
+    }
+
+    /// Subscribes one of the gate's own links. The router waits after 200 messages.
+    pub(crate) fn subscribe_to(&mut self, name: &'static str) -> Result<(), Gone> {
+        self.unconfirmed.push_back(true);
+        self.ask(vec![name], QoS::AtMostOnce)
+    }
+
+    fn ask(&mut self, names: Vec<&'static str>, qos: QoS) -> Result<(), Gone> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let filter = |name: &str| Filter {
+            path: name.to_owned(),
+            qos,
+            nolocal: false,
+            preserve_retain: false,
+            retain_forward_rule: RetainForwardRule::Never,
+        };
+        let filters = names.into_iter().map(filter).collect();
         self.outlet.push([Packet::Subscribe(Subscribe { pkid: 1, filters }, None)])
     }
 
     /// Takes subscriptions back; messages on their way may still come.
-    pub(crate) fn unsubscribe(&mut self, filters: Vec<String>) -> Result<(), Gone> {
+    pub(crate) fn unsubscribe(&mut self, feeds: impl IntoIterator<Item = Feed>) -> Result<(), Gone> {
+        let filters: Vec<String> = self.split(feeds, Reader::leave).into_iter().map(str::to_owned).collect();
+        if filters.is_empty() {
+            return Ok(());
+        }
         self.outlet.push([Packet::Unsubscribe(Unsubscribe { pkid: 1, filters }, None)])
+    }
+
+    /// Does `with_shard` to the shards, and returns rumqttd's names of the others.
+    fn split(&mut self, feeds: impl IntoIterator<Item = Feed>, with_shard: fn(&mut Reader, Shard)) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for feed in feeds {
+            match feed {
+                Feed::Up(shard) => with_shard(&mut self.frames, shard),
+                Feed::State => names.push(feed::STATE),
+                Feed::Live => names.push(feed::LIVE),
+                Feed::Alert => names.push(feed::ALERT),
+            }
+        }
+        names
     }
 
     /// Publishes, with the next [`Link::release`] or before.
@@ -86,8 +131,14 @@ impl Link {
 
     /// Waits until something has come and adds it to `batch`. May be dropped while it waits; nothing is lost then.
     pub(crate) async fn next(&mut self, batch: &mut Vec<Event>) -> Result<(), Gone> {
-        let first = self.rx.next().await.map_err(|_| Gone)?;
-        self.take(first, batch);
+        self.confirm(batch);
+        if batch.is_empty() {
+            tokio::select! {
+                () = self.frames.told() => {}
+                first = self.rx.next() => self.take(first.map_err(|_| Gone)?, batch),
+            }
+        }
+        self.frames.read(batch, BATCH_MAX);
         while batch.len() < BATCH_MAX {
             match self.rx.recv_deadline(Instant::now()) {
                 Ok(notification) => self.take(notification, batch),
@@ -96,6 +147,13 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// Subscriptions that wait for nothing but older ones.
+    fn confirm(&mut self, batch: &mut Vec<Event>) {
+        while self.unconfirmed.pop_front_if(|by_router| !*by_router).is_some() {
+            batch.push(Event::Subscribed);
+        }
     }
 
     fn take(&mut self, notification: Option<Notification>, batch: &mut Vec<Event>) {
@@ -109,12 +167,14 @@ impl Link {
                     self.unacknowledged = self.unacknowledged.saturating_add(1);
                 }
                 let place = forward.cursor.map(|(_, place)| place);
-                batch.extend(Parcel::open(content).map(|(topic, payload)| Event::Message(Message { topic, payload, place })));
+                batch.extend(parcel::open(content).map(|(topic, payload)| Event::Message(Message { topic, payload, place })));
             }
             Some(Notification::Unschedule) => self.unscheduled = true,
             Some(other) => {
                 if let Some(Packet::SubAck(..)) = other.into() {
+                    self.unconfirmed.pop_front();
                     batch.push(Event::Subscribed);
+                    self.confirm(batch);
                 }
             }
             None => {}

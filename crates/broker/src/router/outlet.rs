@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use rumqttd::local::LinkTx;
 use rumqttd::protocol::{Packet, Publish};
 
 use super::{Gone, Parcel, Taken};
 
-/// Packets that may wait for the router on a client's link, and their bytes; on the link of all meters four times as many.
+/// Packets that may wait for the router on a link, and their bytes.
 const WAITING_MAX: usize = 4096;
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
-const METERS: usize = 4;
 /// Messages that are held at most, and about so many bytes.
 const HELD_MAX: usize = 64;
 const HELD_BYTES_MAX: usize = 64 * 1024;
@@ -20,8 +20,6 @@ const HELD_BYTES_MAX: usize = 64 * 1024;
 /// The sending end of a link.
 pub(super) struct Outlet {
     tx: LinkTx,
-    /// Packets that may wait, and bytes of messages.
-    waiting_max: (usize, usize),
     /// Not handed over yet: all older than what comes next.
     held: VecDeque<Packet>,
     held_bytes: usize,
@@ -30,14 +28,9 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Of a client's link.
+    /// Of a link.
     pub(super) fn new(tx: LinkTx) -> Self {
-        Self { tx, waiting_max: (WAITING_MAX, WAITING_BYTES_MAX), held: VecDeque::new(), held_bytes: 0, waiting_bytes: 0 }
-    }
-
-    /// Of the link that all meters share.
-    pub(super) fn of_meters(tx: LinkTx) -> Self {
-        Self { waiting_max: (WAITING_MAX * METERS, WAITING_BYTES_MAX * METERS), ..Self::new(tx) }
+        Self { tx, held: VecDeque::new(), held_bytes: 0, waiting_bytes: 0 }
     }
 
     /// Takes a message if not too much waits already, and holds it until [`Outlet::release`], or until more than a few are held.
@@ -46,11 +39,11 @@ impl Outlet {
         if waiting == 0 {
             self.waiting_bytes = 0;
         }
-        if waiting >= self.waiting_max.0 || self.waiting_bytes >= self.waiting_max.1 {
+        if waiting >= WAITING_MAX || self.waiting_bytes >= WAITING_BYTES_MAX {
             return Ok(Taken::Busy);
         }
         self.held_bytes = self.held_bytes.saturating_add(parcel.content.len());
-        self.held.push_back(Packet::Publish(Publish::new(parcel.feed.clone(), parcel.content.clone(), false), None));
+        self.held.push_back(Packet::Publish(Publish::new(Bytes::from_static(parcel.feed.as_bytes()), parcel.content.clone(), false), None));
         if self.held.len() >= HELD_MAX || self.held_bytes >= HELD_BYTES_MAX {
             self.release()?;
         }

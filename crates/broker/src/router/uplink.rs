@@ -1,17 +1,20 @@
-//! The link that carries all meters' frames. What comes close together goes to the router together.
+//! Where all meters' frames and presence come in. What comes close together goes on together.
 //!
-//! A meter's message comes alone, and to wake the router for it, and then the processor's session, costs more than all the rest. So it
-//! is held until no session has anything else to do, which on an idle broker is at once, and for a quarter of a millisecond at most.
+//! A frame comes alone, and to wake the processor's session for it, which writes a record of TLS, costs more than all the rest. So that is
+//! told of it when no session has anything else to do, which on an idle broker is at once, and after a quarter of a millisecond at most.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wire::topic::Shard;
 
 use super::outlet::Outlet;
+use super::shards::Shards;
 use super::{Gone, Parcel, Taken};
 use crate::sync::lock;
 
@@ -19,8 +22,9 @@ use crate::sync::lock;
 /// the time, so this is in the delay of every message beside them.
 const HOLD: Duration = Duration::from_micros(250);
 
-/// The link that carries all meters' frames.
+/// Where all meters' frames and presence come in.
 pub(super) struct Uplink {
+    shards: Arc<Shards>,
     content: Mutex<Content>,
     bell: Notify,
 }
@@ -37,27 +41,45 @@ struct Content {
 
 impl Uplink {
     /// Nothing is held before [`Uplink::serve`].
-    pub(super) fn new(outlet: Outlet) -> Self {
-        Self { content: Mutex::new(Content { outlet, taken: 0, is_served: false, is_called: false }), bell: Notify::new() }
+    pub(super) fn new(outlet: Outlet, shards: Arc<Shards>) -> Self {
+        Self { shards, content: Mutex::new(Content { outlet, taken: 0, is_served: false, is_called: false }), bell: Notify::new() }
+    }
+
+    /// Takes a frame.
+    pub(super) fn frame(&self, shard: Shard, frame: Bytes) -> Result<(), Gone> {
+        self.shards.push(shard, frame);
+        self.took(lock(&self.content))
     }
 
     /// Takes a message.
     pub(super) fn publish(&self, parcel: &Parcel) -> Result<Taken, Gone> {
         let mut content = lock(&self.content);
         let taken = content.outlet.hold(parcel)?;
+        self.took(content)?;
+        Ok(taken)
+    }
+
+    fn took(&self, mut content: MutexGuard<'_, Content>) -> Result<(), Gone> {
         content.taken = content.taken.wrapping_add(1);
         if !content.is_served {
-            content.outlet.release()?;
+            self.hand_over(content)?;
         } else if !std::mem::replace(&mut content.is_called, true) {
             drop(content);
             self.bell.notify_one();
         }
-        Ok(taken)
+        Ok(())
+    }
+
+    fn hand_over(&self, mut content: MutexGuard<'_, Content>) -> Result<(), Gone> {
+        content.outlet.release()?;
+        drop(content);
+        self.shards.ring();
+        Ok(())
     }
 
     /// Hands over what is held, now.
     pub(super) fn release(&self) -> Result<(), Gone> {
-        lock(&self.content).outlet.release()
+        self.hand_over(lock(&self.content))
     }
 
     /// Hands over what is held, again and again, until `stop` or until the router is gone. Then nothing is held any more.
@@ -71,7 +93,7 @@ impl Uplink {
             self.wait_for_more().await;
             let mut content = lock(&self.content);
             content.is_called = false;
-            if content.outlet.release().is_err() {
+            if self.hand_over(content).is_err() {
                 return;
             }
         }
@@ -101,7 +123,7 @@ impl Uplink {
         let mut content = lock(&self.content);
         content.is_served = is_served;
         // If the router is gone, whoever publishes next hears of it.
-        let _ = content.outlet.release();
+        let _ = self.hand_over(content);
     }
 }
 
@@ -123,14 +145,11 @@ impl Drop for Served<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
     use crate::config;
-    use crate::router::{Event, Feed, Link, Router};
+    use crate::router::{Event, Feed, Link, Router, feed};
 
     /// More than the router sends without being acknowledged, and more than is held at once.
     const MESSAGES: u64 = 1000;
@@ -142,7 +161,7 @@ mod tests {
             (Arc::new(router), link)
         });
         let (router, mut link) = parts.await.unwrap();
-        link.subscribe([Feed::Alert.filter()], true).unwrap();
+        link.subscribe([Feed::Alert]).unwrap();
         let mut batch = Vec::new();
         while batch.is_empty() {
             link.next(&mut batch).await.unwrap();
@@ -152,7 +171,7 @@ mod tests {
     }
 
     fn publish(router: &Router, number: u64) {
-        let parcel = Parcel::new(Feed::Alert.name(), "", &number.to_be_bytes());
+        let parcel = Parcel::new(feed::ALERT, "", &number.to_be_bytes());
         assert_eq!(router.publish(&parcel), Ok(Taken::Yes));
     }
 

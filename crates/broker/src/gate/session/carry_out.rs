@@ -64,18 +64,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match side {
             Side::Meter(shard) => {
                 let feed = Feed::Up(*shard);
-                let parcel = Parcel::new(feed.name(), topic, payload);
-                self.hand_over(Some(feed), || router.publish(&parcel)).await?;
+                // Counted before, because it may have arrived before this returns.
+                self.gate.flow.passed(feed);
+                router.frame(*shard, topic, payload)?;
                 self.gate.metrics.frames.inc();
                 self.gate.metrics.frame_bytes.inc_by(u64::try_from(payload.len()).unwrap_or(0));
             }
             Side::Canary => {
-                let parcel = Parcel::new(feed::DOWN.into(), ECHO, payload);
+                let parcel = Parcel::new(feed::DOWN, ECHO, payload);
                 self.hand_over(None, || router.publish(&parcel)).await?;
             }
             Side::Client(client) => {
                 self.gate.metrics.published.inc();
-                let feed = match &to {
+                let (feed, name) = match &to {
                     Destination::Acks(shard) => {
                         dispatch::acks(&self.gate, *shard, payload);
                         return Ok(());
@@ -84,14 +85,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                         self.gate.moved(meter, payload);
                         return Ok(());
                     }
-                    Destination::Live(_) => Some(Feed::Live),
-                    Destination::Alert => Some(Feed::Alert),
-                    Destination::Up | Destination::Down | Destination::Command | Destination::Echo => None,
-                };
-                let name = match feed {
-                    Some(feed) => feed.name(),
-                    None if to == Destination::Command => feed::COMMAND.into(),
-                    None => feed::DOWN.into(),
+                    Destination::Live(_) => (Some(Feed::Live), feed::LIVE),
+                    Destination::Alert => (Some(Feed::Alert), feed::ALERT),
+                    Destination::Command => (None, feed::COMMAND),
+                    Destination::Up | Destination::Down | Destination::Echo => (None, feed::DOWN),
                 };
                 let parcel = Parcel::new(name, topic, payload);
                 self.hand_over(feed, || client.publish(&parcel)).await?;
