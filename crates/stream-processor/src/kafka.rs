@@ -46,6 +46,9 @@ pub enum KafkaSetupError {
     Client(#[from] KafkaError),
 }
 
+/// Records that a transactional producer sends to one topic before it waits for their delivery: with a request full, it goes at once.
+pub const REQUEST_RECORDS: usize = 1000;
+
 /// Settings that decide whether records are lost or doubled.
 const RESERVED: [&str; 15] = [
     "bootstrap.servers",
@@ -148,8 +151,10 @@ impl Clients {
             // The commit tells whether all is delivered; a report for each record would be most of what sending it costs.
             .set("delivery.report.only.error", "true")
             .set("message.max.bytes", contracts::topics::FEEDER_STATE_BYTES_MAX)
-            // Whole batches are handed over at once, so there is nothing to linger for.
-            .set("linger.ms", "0");
+            // As long as a record waits longer than that for the request in front of it, librdkafka's thread asks without a pause whether
+            // it may be sent. So a request takes all there is, or as many as whoever sends them waits for.
+            .set("linger.ms", "2")
+            .set("batch.num.messages", REQUEST_RECORDS.to_string());
         config
     }
 

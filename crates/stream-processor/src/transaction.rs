@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 
-use crate::kafka::{Clients, Context, Group, Verdict, verdict};
+use crate::kafka::{Clients, Context, Group, REQUEST_RECORDS, Verdict, verdict};
 use crate::metrics::Ended;
 use crate::records::Outgoing;
 
@@ -28,10 +28,12 @@ const STEP: Duration = Duration::from_millis(500);
 /// Longest wait within one call of `init_transactions`. librdkafka looks for a coordinator when it is called and every 500 ms, and
 /// before the first connection stands it finds none: asking again makes it look again.
 const INIT_STEP: Duration = Duration::from_millis(25);
-/// How often the producer is asked whether everything is delivered.
+/// Shortest pause before the producer is asked again whether everything is delivered, or a call is repeated.
 ///
-/// `flush` and the commit would ask, but only every 100 ms; a transaction takes 3.
-const DELIVERY_POLL: Duration = Duration::from_micros(200);
+/// `flush` and the commit would ask, but only every 100 ms; a transaction takes 3. One that takes long is asked about less often: each
+/// pause is an eighth of the time waited, as each wake-up takes processor time from what is waited for.
+const PAUSE: Duration = Duration::from_micros(200);
+const PAUSE_SHARE: u32 = 8;
 
 /// A request to stop, with the instant until which work may still be finished.
 #[derive(Debug, Default)]
@@ -83,8 +85,11 @@ impl Failed {
 }
 
 /// The producer of a partition; see the module.
+///
+/// It is polled by whoever waits for it: a thread that does only that takes a hundredth of a processor for each producer, also of an
+/// idle one.
 pub struct Transactor {
-    producer: ThreadedProducer<Context>,
+    producer: BaseProducer<Context>,
     partition: i32,
 }
 
@@ -100,16 +105,37 @@ impl Transactor {
     /// Hands `records` to Kafka in one transaction, up to the commit.
     pub fn write<'a>(&self, records: impl Iterator<Item = Outgoing<'a>>, stop: &Stop) -> Result<(), Failed> {
         self.producer.begin_transaction().map_err(failed)?;
+        let (mut topic, mut sent) = ("", 0_usize);
         for record in records {
+            sent = if record.topic == topic { sent.saturating_add(1) } else { 1 };
+            topic = record.topic;
             self.send(&record, stop)?;
-        }
-        while self.producer.in_flight_count() > 0 {
-            if stop.expired() {
-                return Err(self.abort(timed_out()));
+            if sent >= REQUEST_RECORDS {
+                self.deliver(stop)?;
+                sent = 0;
             }
-            thread::sleep(DELIVERY_POLL);
         }
-        Ok(())
+        self.deliver(stop)
+    }
+
+    fn deliver(&self, stop: &Stop) -> Result<(), Failed> {
+        if self.delivered(|| stop.expired()) { Ok(()) } else { Err(self.abort(timed_out())) }
+    }
+
+    /// Waits until nothing is on its way to Kafka, or until it gives up, and says whether nothing is.
+    fn delivered(&self, give_up: impl Fn() -> bool) -> bool {
+        let begin = Instant::now();
+        loop {
+            // What was not delivered is on its way until its report is taken.
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() == 0 {
+                return true;
+            }
+            if give_up() {
+                return false;
+            }
+            pause(begin);
+        }
     }
 
     /// Adds to the open transaction how far a group's reading has come.
@@ -123,6 +149,7 @@ impl Transactor {
     }
 
     fn send(&self, record: &Outgoing<'_>, stop: &Stop) -> Result<(), Failed> {
+        let begin = Instant::now();
         loop {
             let mut message: BaseRecord<'_, [u8], [u8]> =
                 BaseRecord::to(record.topic).partition(record.partition.unwrap_or(self.partition)).key(record.key);
@@ -130,23 +157,24 @@ impl Transactor {
             message.headers = record.headers.cloned();
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if !stop.expired() => thread::sleep(DELIVERY_POLL),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if !stop.expired() => {
+                    self.producer.poll(Duration::ZERO);
+                    pause(begin);
+                }
                 Err((error, _)) => return Err(self.abort(error)),
             }
         }
     }
 
     /// Repeats a call while nothing is decided.
-    fn repeat(
-        &self,
-        call: impl Fn(&ThreadedProducer<Context>) -> Result<(), KafkaError>,
-        give_up: impl Fn() -> bool,
-    ) -> Result<(), Failed> {
+    fn repeat(&self, call: impl Fn(&BaseProducer<Context>) -> Result<(), KafkaError>, give_up: impl Fn() -> bool) -> Result<(), Failed> {
+        let begin = Instant::now();
         loop {
+            self.producer.poll(Duration::ZERO);
             let Err(error) = call(&self.producer) else { return Ok(()) };
             match verdict(&error) {
                 Verdict::Retry if give_up() => return Err(Failed::Unknown(error)),
-                Verdict::Retry => thread::sleep(DELIVERY_POLL),
+                Verdict::Retry => pause(begin),
                 Verdict::Abort => return Err(self.abort(error)),
                 Verdict::Fenced | Verdict::Broken => return Err(failed(error)),
             }
@@ -155,12 +183,20 @@ impl Transactor {
 
     /// Aborts, so that readers of committed records need not wait for the time-out. That it failed so far is certain either way.
     fn abort(&self, why: KafkaError) -> Failed {
+        let begin = Instant::now();
+        self.producer.purge(PurgeConfig::default().queue());
+        // An abort waits for the reports of what was purged, which nobody else takes.
+        self.delivered(|| begin.elapsed() >= STEP);
         match self.producer.abort_transaction(STEP) {
             Ok(()) => Failed::Aborted(why),
             Err(error) if verdict(&error) == Verdict::Fenced => Failed::Fenced(error),
             Err(_) => Failed::Unknown(why),
         }
     }
+}
+
+fn pause(begin: Instant) {
+    thread::sleep((begin.elapsed() / PAUSE_SHARE).clamp(PAUSE, STEP / PAUSE_SHARE));
 }
 
 fn failed(error: KafkaError) -> Failed {
