@@ -136,7 +136,8 @@ mod tests {
         let nice = || rustix::process::nice(0).unwrap();
         let door = Doorstep::open(1).unwrap();
         let there = door.handle().spawn(async move { nice() }).await.unwrap();
-        assert_eq!(there, nice() + NICENESS);
+        // 19 is the end of the scale.
+        assert_eq!(there, (nice() + NICENESS).min(19));
     }
 
     #[tokio::test]

@@ -210,3 +210,50 @@ impl Drop for Link {
         let _ = self.outlet.push([Packet::Disconnect(end, None)]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config;
+    use crate::router::Router;
+
+    const UP: [Feed; 2] = [Feed::Up(Shard::new(3).unwrap()), Feed::Up(Shard::new(4).unwrap())];
+
+    #[tokio::test]
+    async fn shards_are_in_force_at_once_but_confirmed_in_order() {
+        let parts = tokio::task::spawn_blocking(|| {
+            let router = Router::start(&config::Router::default(), 1).unwrap();
+            let link = router.own_link("reader").unwrap();
+            (router, link)
+        });
+        let (router, mut link) = parts.await.unwrap();
+        let mut batch = Vec::new();
+        link.subscribe([UP[0]]).unwrap();
+        link.confirm(&mut batch);
+        assert!(matches!(batch.as_slice(), [Event::Subscribed]), "{batch:?}");
+
+        batch.clear();
+        link.subscribe([Feed::Alert]).unwrap();
+        link.subscribe([UP[1]]).unwrap();
+        link.confirm(&mut batch);
+        assert!(batch.is_empty(), "the older one waits for rumqttd: {batch:?}");
+        router.frame(Shard::new(4).unwrap(), "f1/04/m/up", b"frame").unwrap();
+        let (mut confirmed, mut frames) = (0, 0);
+        while (confirmed, frames) != (2, 1) {
+            timeout(Duration::from_secs(20), link.next(&mut batch)).await.expect("nothing came").unwrap();
+            for event in batch.drain(..) {
+                match event {
+                    Event::Subscribed => confirmed += 1,
+                    Event::Message(message) => frames += i32::from(message.payload == "frame" && message.place == Some(0)),
+                }
+            }
+        }
+        link.unsubscribe(UP).unwrap();
+        router.frame(Shard::new(4).unwrap(), "f1/04/m/up", b"frame").unwrap();
+        assert!(timeout(Duration::from_millis(50), link.next(&mut batch)).await.is_err(), "it has left: {batch:?}");
+    }
+}

@@ -245,7 +245,7 @@ mod tests {
     fn a_busy_shard_is_not_always_first() {
         let shards = Arc::new(Shards::new(1_000_000));
         let (mut reader, mut batch) = (Reader::new(shards.clone()), Vec::new());
-        [1, 2, 9].map(|number| reader.join(shard(number)));
+        [1, 2, 9].into_iter().for_each(|number| reader.join(shard(number)));
         (0..100).for_each(|number| shards.push(shard(1), frame(number)));
         shards.push(shard(9), frame(0));
         shards.ring();
@@ -263,7 +263,7 @@ mod tests {
         let shards = Arc::new(Shards::new(usize::MAX));
         let mut reader = Reader::new(shards.clone());
         let numbers = [0, 31, 63];
-        numbers.map(|number| reader.join(shard(number)));
+        numbers.into_iter().for_each(|number| reader.join(shard(number)));
         for number in numbers {
             let shards = shards.clone();
             tokio::spawn(async move {
