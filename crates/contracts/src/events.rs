@@ -1,8 +1,8 @@
 //! `meter.events.v1`: events, gaps, hellos and outcomes of commands of meters, and what the head-end derives of their readings.
 
 use measure::{
-    ActionKind, Channel, ClockQuality, Event, EventKind, Gap, GapReason, Hello, MeterId, Outcome, Record, Seq, StreamId, Text, UnixMillis,
-    Verdict,
+    Account, ActionKind, Channel, ClockQuality, Event, EventKind, Gap, GapReason, Hello, MeterId, Outcome, Record, Seq, StreamId, Text,
+    UnixMillis, Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,11 @@ pub struct HappenedRecord {
     pub meter: MeterId,
     /// Channel of the meter, from 0.
     pub channel: Channel,
+    /// The channel's account: `<meter>.<channel>`. Absent where it is about the meter as a whole, and in records that are older than
+    /// accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub account: Option<Account>,
     /// When: milliseconds since 1970-01-01 UTC.
     #[schemars(with = "i64")]
     pub time_ms: UnixMillis,
@@ -125,6 +130,11 @@ pub struct OutcomeRecord {
     pub meter: MeterId,
     /// Channel that the command names, from 0; 0 where it names none.
     pub channel: Channel,
+    /// The channel's account: `<meter>.<channel>`. Absent where the command names no channel, or may have named all, and in records
+    /// that are older than accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub account: Option<Account>,
     /// When it was carried out or refused: milliseconds since 1970-01-01 UTC.
     #[schemars(with = "i64")]
     pub time_ms: UnixMillis,
@@ -153,13 +163,14 @@ pub struct OutcomeRecord {
 
 impl EventRecord {
     /// The record, received at `received` as number `seq` of `stream`; `None` for a reading, which belongs elsewhere.
-    pub fn new(meter: &MeterId, stream: StreamId, seq: Seq, received: UnixMillis, record: &Record) -> Option<Self> {
-        let meter = meter.clone();
+    pub fn new(id: &MeterId, stream: StreamId, seq: Seq, received: UnixMillis, record: &Record) -> Option<Self> {
+        let meter = id.clone();
         Some(match record {
             Record::Reading(_) => return None,
-            Record::Event(Event { time, clock, channel, kind, value }) => Self::Event(HappenedRecord {
+            Record::Event(it @ Event { time, clock, channel, kind, value }) => Self::Event(HappenedRecord {
                 meter,
                 channel: *channel,
+                account: it.account(id),
                 time_ms: *time,
                 clock: *clock,
                 received_ms: received,
@@ -190,9 +201,10 @@ impl EventRecord {
                 stream,
                 seq,
             }),
-            Record::Outcome(Outcome { time, clock, channel, number, action, verdict, value }) => Self::Outcome(OutcomeRecord {
+            Record::Outcome(it @ Outcome { time, clock, channel, number, action, verdict, value }) => Self::Outcome(OutcomeRecord {
                 meter,
                 channel: *channel,
+                account: it.account(id),
                 time_ms: *time,
                 clock: *clock,
                 number: *number,

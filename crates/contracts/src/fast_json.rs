@@ -25,9 +25,13 @@ const USUAL_LEN: usize = 1_024;
 /// Appends the record of `it` at `place` to `out`.
 pub(crate) fn write(place: Place<'_>, it: &Reading, out: &mut Vec<u8>) {
     out.reserve(USUAL_LEN);
-    text(out, "{\"meter\":\"", place.meter.as_str());
-    integer(out, "\",\"channel\":", it.channel);
-    integer(out, ",\"time_ms\":", it.time.0);
+    let mut digits = itoa::Buffer::new();
+    let (meter, channel) = (place.meter.as_str(), digits.format(it.channel));
+    text(out, "{\"meter\":\"", meter);
+    text(out, "\",\"channel\":", channel);
+    text(out, ",\"account\":\"", meter);
+    text(out, ".", channel);
+    integer(out, "\",\"time_ms\":", it.time.0);
     text(out, ",\"clock\":\"", clock(it.clock));
     integer(out, "\",\"received_ms\":", place.received.0);
     out.extend_from_slice(b",\"stream\":\"");

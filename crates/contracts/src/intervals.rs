@@ -1,7 +1,7 @@
 //! `meter.intervals.v1`: what a channel registered in an interval, with a quality and a revision.
 
 use bitflags::bitflags;
-use measure::{Amperes, Channel, Hertz, MeterId, PowerFactor, UnixMillis, Volts, WattHours, Watts};
+use measure::{Account, Amperes, Channel, Hertz, MeterId, PowerFactor, UnixMillis, Volts, WattHours, Watts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -17,6 +17,10 @@ pub struct IntervalRecord {
     pub meter: MeterId,
     /// Channel of the meter, from 0.
     pub channel: Channel,
+    /// The channel's account: `<meter>.<channel>`. Absent in records that are older than accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub account: Option<Account>,
     /// How long: `1min`, `15min`, `30min`, `1h` (all aligned to UTC) or `1d` (a day of the configured time zone: 23 to 25 hours).
     pub length: IntervalLength,
     /// Where it begins: milliseconds since 1970-01-01 UTC.

@@ -1,8 +1,8 @@
 //! `live/{meter}` on MQTT: the last reading for operators, retained, at most one a second.
 
 use measure::{
-    Amperes, Channel, ClockQuality, Deviation, Flags, Hertz, MeterId, NormalisedInnovation, PowerFactor, Seq, StreamId, UnixMillis, Vars,
-    Volts, WattHours, Watts,
+    Account, Amperes, Channel, ClockQuality, Deviation, Flags, Hertz, MeterId, NormalisedInnovation, PowerFactor, Seq, StreamId,
+    UnixMillis, Vars, Volts, WattHours, Watts,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,10 @@ pub struct LiveValue {
     pub meter: MeterId,
     /// Channel of the meter, from 0.
     pub channel: Channel,
+    /// The channel's account: `<meter>.<channel>`. Absent in values that are older than accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub account: Option<Account>,
     /// When the sample was taken: milliseconds since 1970-01-01 UTC.
     #[schemars(with = "i64")]
     pub time_ms: UnixMillis,
@@ -88,6 +92,7 @@ impl From<&ReadingRecord> for LiveValue {
         Self {
             meter: it.meter.clone(),
             channel: it.channel,
+            account: it.account.clone(),
             time_ms: it.time_ms,
             clock: it.clock,
             received_ms: it.received_ms,

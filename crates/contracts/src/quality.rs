@@ -1,6 +1,6 @@
 //! What the head-end derives from a meter's readings and their absence: the records `power_quality` and `voltage_week` of `meter.events.v1`.
 
-use measure::{Channel, MeterId, UnixMillis, Volts};
+use measure::{Account, Channel, MeterId, UnixMillis, Volts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,11 @@ pub struct QualityRecord {
     pub meter: MeterId,
     /// Channel of the meter, from 0.
     pub channel: Channel,
+    /// The channel's account: `<meter>.<channel>`. Absent where it is about the meter as a whole, and in records that are older than
+    /// accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub account: Option<Account>,
     /// What: `under_voltage`, `over_voltage`, `under_voltage_severe`, `over_voltage_severe`, `dip`, `swell`, `interruption`, `frequency_low`,
     /// `frequency_high`, `overload`, `silent`. New kinds may come.
     #[schemars(with = "String")]
@@ -97,6 +102,10 @@ pub struct VoltageWeekRecord {
     pub meter: MeterId,
     /// Channel of the meter, from 0.
     pub channel: Channel,
+    /// The channel's account: `<meter>.<channel>`. Absent in records that are older than accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub account: Option<Account>,
     /// Monday 00:00: milliseconds since 1970-01-01 UTC.
     #[schemars(with = "i64")]
     pub start_ms: UnixMillis,

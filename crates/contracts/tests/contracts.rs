@@ -91,8 +91,36 @@ fn golden_files_lead_back_to_the_values() {
 #[test]
 fn a_field_that_is_new_does_not_disturb() {
     let mut value = serde_json::to_value(reading_record()).unwrap();
-    value["account"] = "A-17".into();
+    value["tenant"] = "A-17".into();
     assert_eq!(serde_json::from_value::<ReadingRecord>(value).unwrap(), reading_record());
+}
+
+#[test]
+fn records_of_before_there_were_accounts_are_read() {
+    let without = |mut value: serde_json::Value| {
+        assert!(value.as_object_mut().unwrap().remove("account").is_some(), "{value}");
+        value
+    };
+    let mut reading = reading_record();
+    let read: ReadingRecord = serde_json::from_value(without(serde_json::to_value(&reading).unwrap())).unwrap();
+    reading.account = None;
+    assert_eq!(read, reading);
+    let [mut day, _] = intervals();
+    let read: IntervalRecord = serde_json::from_value(without(serde_json::to_value(&day).unwrap())).unwrap();
+    day.account = None;
+    assert_eq!(read, day);
+    for (event, value) in events().into_iter().map(|it| (it.clone(), serde_json::to_value(it).unwrap())) {
+        if value.get("account").is_some() {
+            assert_ne!(serde_json::from_value::<EventRecord>(without(value)).unwrap(), event, "it has no account");
+        }
+    }
+}
+
+#[test]
+fn a_record_of_a_channel_has_its_account_and_one_of_the_meter_has_none() {
+    let accounts: Vec<_> = events().iter().map(|it| serde_json::to_value(it).unwrap()["account"].as_str().map(str::to_owned)).collect();
+    let (first, sixth) = (Some("M0001.0".to_owned()), Some("M0001.5".to_owned()));
+    assert_eq!(accounts, [None, first.clone(), None, sixth, first.clone(), first], "hello, event, gap, outcome, quality, week");
 }
 
 #[test]

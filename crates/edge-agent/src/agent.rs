@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use edge_core::clock::Now;
-use edge_core::edge::Edge;
 use measure::{EventKind, GapReason};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
@@ -23,6 +22,7 @@ use crate::brain::Brain;
 use crate::clock::Clock;
 use crate::input::Input;
 use crate::journal_sqlite::{Accepted, Salvaged, Store, StoreError};
+use crate::keypad::Pad;
 use crate::metrics::Metrics;
 use crate::relays::State;
 
@@ -73,8 +73,16 @@ pub struct Drained {
     pub rows_left: u64,
 }
 
-/// A brain's configuration and the ways to its link and its relays.
-pub type Beginning = (edge_core::edge::Config, mpsc::Sender<Vec<u8>>, watch::Sender<Vec<State>>);
+/// What a brain begins with.
+pub struct Beginning {
+    /// Its configuration.
+    pub config: edge_core::edge::Config,
+    /// The way to its link.
+    pub frames: mpsc::Sender<Vec<u8>>,
+    /// The way to its relays.
+    pub relays: watch::Sender<Vec<State>>,
+    pub(crate) pad: Option<Pad>,
+}
 
 /// What an owner is made of.
 pub struct Parts {
@@ -108,12 +116,11 @@ impl Owner {
         let now = clock.now();
         store.begin()?;
         let mut started = Vec::new();
-        for (index, (config, frames, relays)) in brains.into_iter().enumerate() {
+        for (index, beginning) in brains.into_iter().enumerate() {
             let Some(mut journal) = store.meter(index) else { continue };
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|_| StartFailed::Randomness)?;
-            let edge = Edge::start(config, seed, now, &mut journal)?;
-            started.push(Brain::new(edge, frames, relays, now));
+            started.push(Brain::start(beginning, seed, now, &mut journal)?);
         }
         let mut owner =
             Self { store, brains: started, inputs, clock, metrics, observer, broken: None, failing: false, stop, abandon, grace };
@@ -198,7 +205,7 @@ impl Owner {
         self.metrics.journal.commits.inc();
         for brain in self.brains.iter_mut().filter(|brain| brain.touched) {
             brain.edge.handle_committed();
-            brain.move_relays();
+            brain.show();
             brain.touched = false;
         }
         for (index, bytes) in frames {
@@ -256,6 +263,7 @@ impl Owner {
         for (index, brain) in self.brains.iter_mut().enumerate().filter(|(_, brain)| brain.touched) {
             if let Some(mut journal) = self.store.meter(index) {
                 brain.edge.handle_commit_failed(&mut journal, reason).map_err(MendFailed::Store)?;
+                brain.take_back();
             }
         }
         self.tell_salvaged(&salvaged, now).map_err(MendFailed::Store)?;

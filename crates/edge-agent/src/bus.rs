@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use edge_core::edge::NoData;
 use edge_core::{Registers, Sample};
-use measure::{Raw, WattHours};
+use measure::{Channel, Raw, WattHours};
 use meters::iec62056_21::session;
 use meters::modbus::{Address, ReplyError};
 use meters::pzem004t::{Measurement, ReadAll};
@@ -24,8 +24,10 @@ use crate::push;
 /// Of modules on Modbus; a conversation by IEC 62056-21 sets its own speed.
 pub(crate) const BAUD: u32 = 9_600;
 
-/// One meter on the bus.
+/// One meter on the bus, or one channel of a meter that is made of modules.
 pub struct Polled {
+    /// Which channel.
+    pub channel: Channel,
     /// How it is asked.
     pub question: Question,
     /// Time between polls.
@@ -104,14 +106,15 @@ impl Bus {
         };
         let at = Instant::now();
         let Some(device) = self.devices.get_mut(index) else { return };
+        let channel = device.polled.channel;
         device.silent = result.is_err();
         let (next, skipped) = next_due(device.due, device.polled.every, at);
         device.due = next;
         self.metrics.polls_skipped.inc_by(skipped);
         let what = match result {
-            Ok(Measured::Registers(registers)) => What::Registers { at, channel: 0, registers },
-            Ok(Measured::Sample(sample)) => What::Sample { at, channel: 0, result: Ok(sample) },
-            Err(cause) => What::Sample { at, channel: 0, result: Err(cause) },
+            Ok(Measured::Registers(registers)) => What::Registers { at, channel, registers },
+            Ok(Measured::Sample(sample)) => What::Sample { at, channel, result: Ok(sample) },
+            Err(cause) => What::Sample { at, channel, result: Err(cause) },
         };
         if !device.polled.inbox.try_tell(what) {
             self.metrics.samples_dropped.inc();

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use edge_core::condition::Measured;
 use edge_core::edge::NoData;
+use edge_core::keypad::Key;
 use edge_core::{Registers, Sample};
 use measure::Channel;
 use tokio::sync::mpsc;
@@ -43,6 +44,8 @@ pub enum What {
     },
     /// The meter's own condition was measured, and is another one.
     Condition(Measured),
+    /// A key of its keypad was pressed.
+    Key(Key),
     /// Something about the connection.
     Link(LinkEvent),
 }

@@ -118,6 +118,10 @@ pub struct Metrics {
     pub relays_failed: Counter,
     /// Files of the meter's condition that could not be read.
     pub condition_unreadable: Counter,
+    /// Characters of keypads that are no key.
+    pub keys_unknown: Counter,
+    /// Times that a display could not be written.
+    pub displays_failed: Counter,
     samples: Counter,
     rows: Counter,
     streams: Counter,
@@ -147,6 +151,8 @@ impl Metrics {
             journal: JournalMetrics::default(),
             relays_failed: Counter::default(),
             condition_unreadable: Counter::default(),
+            keys_unknown: Counter::default(),
+            displays_failed: Counter::default(),
             samples: Counter::default(),
             rows: Counter::default(),
             streams: Counter::default(),
@@ -183,6 +189,8 @@ impl Metrics {
         r.register("commands", "Commands, by what became of them", self.commands.clone());
         r.register("relays_failed", "Relays and lights that could not be moved; they are tried again", self.relays_failed.clone());
         r.register("condition_unreadable", "Files of the meters' condition that could not be read", self.condition_unreadable.clone());
+        r.register("keys_unknown", "Characters of keypads that are no key", self.keys_unknown.clone());
+        r.register("displays_failed", "Times that a display could not be written; it is tried again", self.displays_failed.clone());
         r.register("acks_unreadable", "Acknowledgements that cannot be read", self.link.bad_acks.clone());
         r.register("frames_published", "Frames handed to a connection", self.link.frames.clone());
         r.register("frames_unpublished", "Frames that a connection had no room for; they are sent again", self.link.frames_dropped.clone());

@@ -5,12 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use edge_core::Sample;
-use edge_core::edge::{self, NoData};
+use edge_core::edge;
+use edge_core::keypad::Key;
 use edge_core::outbox;
-use measure::{Channel, MeterId, Text};
+use measure::{MeterId, Text};
 use meters::transaction::Timing;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -18,14 +18,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::{Drained, Observer, Owner, Parts, StartFailed};
-use crate::bus::{Bus, Polled};
-use crate::clock::{Clock, WallClock};
+use crate::agent::{Beginning, Drained, Owner, Parts, StartFailed};
+use crate::bus::{self, Bus, Polled};
+use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Device, Meter};
 use crate::input::{Inbox, Input, QUEUE_INPUTS, What};
-use crate::journal_sqlite::{Accepted, OpenError, Store};
+use crate::journal_sqlite::{OpenError, Store};
+use crate::keypad::{self, Pad};
 use crate::link::{Link, QUEUE_FRAMES};
 use crate::metrics::Metrics;
+use crate::options::{Observation, Options};
+use crate::port::Port;
 use crate::relays::{Relays, State};
 use crate::tls::{self, Files, TlsError};
 use crate::{clock, condition, health};
@@ -55,6 +58,16 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The serial port of a keypad is not there.
+    #[error("can't open serial port {} (keypad.port of meter {meter}): {source}; plug the adapter in, name the right port, and be in its group", port.display())]
+    Keypad {
+        /// Whose keypad.
+        meter: MeterId,
+        /// The terminal.
+        port: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The address is taken or not this machine's.
     #[error("can't listen on {address} (health.listen): {source}; choose another address or stop the program that has it")]
     Bind {
@@ -66,56 +79,6 @@ pub enum StartError {
     /// A meter whose samples somebody was to hand over, and nobody does.
     #[error("no source of samples was given for meter {0}")]
     NoSource(MeterId),
-}
-
-/// One poll of a channel by whoever supplies a meter's samples.
-#[derive(Clone, Debug)]
-pub struct Observation {
-    /// When it was taken.
-    pub at: Instant,
-    /// Channel of the meter.
-    pub channel: Channel,
-    /// The sample, or why there is none.
-    pub result: Result<Sample, NoData>,
-}
-
-impl Observation {
-    /// A sample of channel 0, taken now.
-    pub fn now(sample: Sample) -> Self {
-        Self { at: Instant::now(), channel: 0, result: Ok(sample) }
-    }
-}
-
-/// What a caller may add to a configuration.
-#[derive(Default)]
-pub struct Options {
-    sources: BTreeMap<MeterId, mpsc::Receiver<Observation>>,
-    observer: Option<Observer>,
-    wall: Option<WallClock>,
-}
-
-impl Options {
-    /// Supplies the samples of a meter whose device is [`Device::Supplied`]. When the sender is dropped the meter just measures no
-    /// more.
-    #[must_use]
-    pub fn source(mut self, meter: MeterId, samples: mpsc::Receiver<Observation>) -> Self {
-        self.sources.insert(meter, samples);
-        self
-    }
-
-    /// Is told of rows when their commit has returned, on the thread that commits: hand them on and return.
-    #[must_use]
-    pub fn accepted(mut self, observer: impl FnMut(Vec<Accepted>) + Send + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
-        self
-    }
-
-    /// Replaces the system's clock.
-    #[must_use]
-    pub fn wall_clock(mut self, wall: WallClock) -> Self {
-        self.wall = Some(wall);
-        self
-    }
 }
 
 /// An agent at work. Dropping it stops it without draining.
@@ -133,6 +96,7 @@ pub struct Running {
     health_addr: Option<SocketAddr>,
     metrics: Arc<Metrics>,
     relays: BTreeMap<MeterId, watch::Receiver<Vec<State>>>,
+    keypads: BTreeMap<MeterId, (Inbox, watch::Receiver<String>)>,
 }
 
 impl Running {
@@ -144,6 +108,18 @@ impl Running {
     /// What a meter's relays are to be, now and as they change.
     pub fn relays(&self, meter: &MeterId) -> Option<watch::Receiver<Vec<State>>> {
         self.relays.get(meter).cloned()
+    }
+
+    /// Presses a key of a meter's keypad; false if it has none.
+    pub async fn press(&self, meter: &MeterId, key: Key) -> bool {
+        let Some((inbox, _)) = self.keypads.get(meter) else { return false };
+        inbox.tell(What::Key(key)).await;
+        true
+    }
+
+    /// What a meter's display shows, now and as it changes.
+    pub fn display(&self, meter: &MeterId) -> Option<watch::Receiver<String>> {
+        self.keypads.get(meter).map(|(_, display)| display.clone())
     }
 
     /// What is counted.
@@ -209,7 +185,9 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
     let (listener, health_addr) = listener(&config).await?;
     let (movers, wanted): (Vec<_>, Vec<_>) = config.meter.iter().map(|meter| relays(meter, &metrics)).unzip();
     let watched = config.meter.iter().zip(&wanted).map(|(meter, wanted)| (meter.id.clone(), wanted.subscribe())).collect();
-    let parts = Prepared { frames, wanted, inputs, metrics: metrics.clone(), stop: drain.clone(), abandon: stop.clone() };
+    let (pads, listeners) = keypads(&config)?;
+    let keypads = displays(&config, &pads, &sender);
+    let parts = Prepared { frames, wanted, pads, inputs, metrics: metrics.clone(), stop: drain.clone(), abandon: stop.clone() };
     let owner = owner(&config, options, parts).await?;
 
     // Nothing was started before, so nothing is left behind when a step above fails.
@@ -223,6 +201,15 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
         let inboxes = (0..config.meter.len()).map(|index| Inbox::new(index, sender.clone())).collect();
         measuring.spawn(condition::watch(config.condition.clone(), inboxes, metrics.condition_unreadable.clone(), rest.clone()));
     }
+    for (meter, port) in listeners {
+        let Some((inbox, _)) = keypads.get(&meter) else { continue };
+        measuring.spawn(keypad::listen(port, inbox.clone(), metrics.keys_unknown.clone(), rest.clone()));
+    }
+    for meter in &config.meter {
+        let file = meter.keypad.as_ref().and_then(|it| it.display_file.clone());
+        let Some((file, (_, shown))) = file.zip(keypads.get(&meter.id)) else { continue };
+        tasks.spawn(keypad::display(file, shown.clone(), metrics.displays_failed.clone(), stop.clone()));
+    }
     for mover in movers {
         tasks.spawn(mover.run(stop.clone()));
     }
@@ -234,13 +221,14 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
     }
     let runtime = tokio::runtime::Handle::current();
     let owner = tokio::task::spawn_blocking(move || runtime.block_on(owner.run()));
-    Ok(Running { rest, drain, stop, owner, sources: measuring, tasks, health_addr, metrics, relays: watched })
+    Ok(Running { rest, drain, stop, owner, sources: measuring, tasks, health_addr, metrics, relays: watched, keypads })
 }
 
 /// What the owner shares with the others.
 struct Prepared {
     frames: Vec<mpsc::Sender<Vec<u8>>>,
     wanted: Vec<watch::Sender<Vec<State>>>,
+    pads: Vec<Option<Pad>>,
     inputs: mpsc::Receiver<Input>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -255,8 +243,9 @@ async fn owner(config: &Config, options: Options, prepared: Prepared) -> Result<
     let opened = tokio::task::spawn_blocking(move || {
         let clock = Clock::new(options.wall.unwrap_or_else(|| Box::new(clock::system)));
         let (store, salvaged) = Store::open(&journal.path, &ids, journal.limit_bytes, clock.utc())?;
-        let Prepared { frames, wanted, inputs, metrics, stop, abandon } = prepared;
-        let brains = brains.into_iter().zip(frames).zip(wanted).map(|((config, frames), relays)| (config, frames, relays)).collect();
+        let Prepared { frames, wanted, pads, inputs, metrics, stop, abandon } = prepared;
+        let all = brains.into_iter().zip(frames).zip(wanted).zip(pads);
+        let brains = all.map(|(((config, frames), relays), pad)| Beginning { config, frames, relays, pad }).collect();
         let parts = Parts { store, brains, inputs, clock, metrics, observer: options.observer, stop, abandon, grace };
         Ok(Owner::start(parts, &salvaged)?)
     });
@@ -284,7 +273,7 @@ fn brain(config: &Config, meter: &Meter) -> Result<edge::Config, ConfigError> {
     // One readout that fails is no silence yet.
     let polls_ms = meter.device.every().map_or(0, |every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX).saturating_mul(3));
     let channel = edge_core::ChannelConfig { silent_after_ms: usual.silent_after_ms.max(polls_ms), ..usual };
-    let calibrations = vec![meter.device.calibration()?];
+    let calibrations = meter.calibrations()?;
     let commands = config.commands.to_core(&meter.id, meter.device.every())?;
     let (prepaid, code_secret) = (meter.prepaid()?, meter.code_secret()?);
     Ok(edge::Config {
@@ -298,6 +287,26 @@ fn brain(config: &Config, meter: &Meter) -> Result<edge::Config, ConfigError> {
         code_secret,
         condition: config.condition.to_core()?,
     })
+}
+
+type Keypads = (Vec<Option<Pad>>, Vec<(MeterId, Port)>);
+
+/// The keypads, and those that are on a port.
+fn keypads(config: &Config) -> Result<Keypads, StartError> {
+    let mut listeners = Vec::new();
+    for meter in &config.meter {
+        let Some(path) = meter.keypad.as_ref().and_then(|it| it.port.as_ref()) else { continue };
+        let failed = |source| StartError::Keypad { meter: meter.id.clone(), port: path.clone(), source };
+        listeners.push((meter.id.clone(), Port::open(path, bus::BAUD, false).map_err(failed)?));
+    }
+    Ok((config.meter.iter().map(Pad::new).collect(), listeners))
+}
+
+fn displays(config: &Config, pads: &[Option<Pad>], inputs: &mpsc::Sender<Input>) -> BTreeMap<MeterId, (Inbox, watch::Receiver<String>)> {
+    let all = config.meter.iter().zip(pads).enumerate();
+    let with_one =
+        all.filter_map(|(index, (meter, pad))| Some((meter.id.clone(), (Inbox::new(index, inputs.clone()), pad.as_ref()?.display()))));
+    with_one.collect()
 }
 
 fn relays(meter: &Meter, metrics: &Metrics) -> (Relays, watch::Sender<Vec<State>>) {
@@ -325,8 +334,8 @@ fn links(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Re
 fn buses(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Result<Vec<Bus>, StartError> {
     let mut buses = Vec::new();
     for (name, settings) in &config.bus {
-        let all = config.meter.iter().enumerate().filter_map(|(index, meter)| polled(name, index, meter, inputs).transpose());
-        let polled = all.collect::<Result<Vec<_>, _>>()?;
+        let all = config.meter.iter().enumerate().map(|(index, meter)| polled(name, index, meter, inputs));
+        let polled = all.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect::<Vec<_>>();
         if polled.is_empty() {
             continue;
         }
@@ -340,12 +349,11 @@ fn buses(config: &Config, inputs: &mpsc::Sender<Input>, metrics: &Metrics) -> Re
     Ok(buses)
 }
 
-fn polled(name: &str, index: usize, meter: &Meter, inputs: &mpsc::Sender<Input>) -> Result<Option<Polled>, ConfigError> {
-    if meter.device.bus() != Some(name) {
-        return Ok(None);
-    }
-    let (question, every) = (meter.device.question()?, meter.device.every());
-    Ok(question.zip(every).map(|(question, every)| Polled { question, every, inbox: Inbox::new(index, inputs.clone()) }))
+fn polled(name: &str, index: usize, meter: &Meter, inputs: &mpsc::Sender<Input>) -> Result<Vec<Polled>, ConfigError> {
+    let every = meter.device.every().filter(|_| meter.device.bus() == Some(name));
+    let Some(every) = every else { return Ok(Vec::new()) };
+    let polled = |(channel, question)| Polled { channel, question, every, inbox: Inbox::new(index, inputs.clone()) };
+    Ok(meter.questions()?.into_iter().map(polled).collect())
 }
 
 type Source = (Inbox, mpsc::Receiver<Observation>);

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edge_agent::config::{Broker, Bus, Device, Meter};
+use edge_agent::config::{Broker, Bus, Channel, Device, Meter};
 use edge_agent::{Accepted, Config, Options, Running, StartError, calibration, start};
+use fleet::load::Load;
 use fleet::optical_meter::{Mode, OpticalMeter, Settings};
 use fleet::push_meter::{PushMeter, telegram, transmission};
-use fleet::pzem_module::{PzemLine, Source, captured};
-use measure::{EventKind, Flags, MeterId, Reading, Record};
+use fleet::pzem_module::{Fault, PzemLine, Source, captured};
+use measure::{EventKind, Flags, MeterId, Reading, Record, WattHours};
 use meters::iec62056_21::identification::Baud;
 use pki::Role;
 use tempfile::TempDir;
@@ -135,6 +136,45 @@ async fn four_drivers_side_by_side_and_a_silent_meter_delays_none() {
     optical.set_silent(true);
     let asked = pzem.requests();
     site.wait("the module is asked on", |_| pzem.requests() >= asked.saturating_add(40)).await;
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_modules_are_six_channels_and_a_silent_one_is_told_as_its_own() {
+    const WATTS: [f64; 6] = [200.0, 500.0, 900.0, 1_400.0, 2_000.0, 2_700.0];
+    let loads = WATTS.map(|watts| Load::new(watts, WattHours::from_f64(watts * 1_000.0).expect("in range"), || true));
+    let line = PzemLine::start((1..).zip(&loads).map(|(address, load)| (address, load.source()))).expect("a terminal");
+    let mut site = Site::new();
+    site.config.report.heartbeat_ms = 1_000;
+    site.meter("flats", Some(line.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 1000");
+    site.config.meter[0].channel = (1..6).map(|number| Channel { address: Some(number + 1), ..Channel::new(number) }).collect();
+    let running = site.start().await.expect("starts");
+    let count = |site: &Site| {
+        let mut count = [0_usize; 6];
+        site.readings("flats").iter().for_each(|reading| count[usize::from(reading.channel)] += 1);
+        count
+    };
+    let told = |site: &Site, kind| {
+        let events = site.records("flats").into_iter().filter_map(|it| if let Record::Event(event) = it { Some(event) } else { None });
+        events.filter(|event| event.kind == kind).map(|event| event.channel).collect::<Vec<_>>()
+    };
+    site.wait("each channel is read", |site| count(site).iter().all(|count| *count > 0)).await;
+
+    line.set_fault(4, Fault::Silent);
+    site.wait("the silent one is told", |site| !told(site, EventKind::DeviceSilent).is_empty()).await;
+    let before = count(&site);
+    let go_on = |site: &Site| count(site).iter().zip(before).enumerate().all(|(channel, (now, before))| channel == 3 || *now > before + 2);
+    site.wait("the others are read on", go_on).await;
+    assert_eq!((told(&site, EventKind::DeviceSilent), count(&site)[3]), (vec![3], before[3]));
+
+    line.set_fault(4, Fault::None);
+    site.wait("it is back", |site| told(site, EventKind::DeviceBack) == [3]).await;
+    for reading in site.readings("flats") {
+        let watts = WATTS[usize::from(reading.channel)];
+        assert_eq!(reading.raw.active_power.as_f64(), watts, "channel {} shows its own load", reading.channel);
+        let advance = reading.import.raw.as_f64() - watts * 1_000.0;
+        assert!((0.0..100.0).contains(&advance), "and its own register: {reading:?}");
+    }
     running.shutdown().await;
 }
 

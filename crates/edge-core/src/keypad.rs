@@ -56,6 +56,16 @@ impl Key {
         })
     }
 
+    /// The key with an ASCII code.
+    pub const fn from_ascii(code: u8) -> Option<Self> {
+        match code {
+            b'0'..=b'9' => Some(Self::Digit(code.saturating_sub(b'0'))),
+            b'*' => Some(Self::Star),
+            b'#' => Some(Self::Hash),
+            _ => None,
+        }
+    }
+
     /// The ASCII code that the paper gives the key.
     pub const fn ascii(self) -> u8 {
         match self {
@@ -234,6 +244,9 @@ mod tests {
         let columns = [0b110, 0b101, 0b011];
         let characters: Vec<u8> = rows.iter().flat_map(|row| columns.map(|column| Key::at(*row, column).unwrap().ascii())).collect();
         assert_eq!(characters, b"1234567890*#");
+        for code in 0..=u8::MAX {
+            assert_eq!(Key::from_ascii(code).map(Key::ascii), characters.contains(&code).then_some(code));
+        }
         for (row, column) in [(0b1111, 0b110), (0b1100, 0b110), (0b1110, 0b111), (0b1110, 0b100), (0xFF, 0xFF)] {
             assert_eq!(Key::at(row, column), None, "no key, or two at once");
         }

@@ -34,7 +34,7 @@ pub enum Command {
     /// Alerts: list, follow, acknowledge, shelve, clear
     #[command(subcommand)]
     Alerts(alerts::Command),
-    /// Signed commands to meters: read now, top up, relay, limit, report interval, calibrate
+    /// Signed commands to meters: read now, top up, relay, limit, report interval, calibrate; codes for their keypads
     #[command(subcommand)]
     Command(command::Command),
     /// Show a frame's or an acknowledgement's bytes, field by field

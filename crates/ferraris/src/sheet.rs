@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, Table, TableStyle};
 use contracts::LiveValue;
-use measure::{Flags, MeterId, UnixMillis};
+use measure::{Account, Channel, Flags, MeterId, UnixMillis};
 
 /// A rule below the header, and nothing else.
 pub(crate) const STYLE: TableStyle = TableStyle::new()
@@ -12,10 +12,10 @@ pub(crate) const STYLE: TableStyle = TableStyle::new()
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .content_lines(ContentLineStyle::none());
 
-/// What is known of each meter.
+/// What is known of each channel of each meter; what is known of the meter stands in the row of channel 0.
 #[derive(Debug, Default)]
 pub struct Sheet {
-    rows: BTreeMap<MeterId, Row>,
+    rows: BTreeMap<(MeterId, Channel), Row>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ struct Row {
 impl Sheet {
     /// A reading; an older one than the one shown changes nothing.
     pub fn reading(&mut self, live: LiveValue) {
-        let row = self.rows.entry(live.meter.clone()).or_default();
+        let row = self.rows.entry((live.meter.clone(), live.channel)).or_default();
         if row.live.as_ref().is_none_or(|shown| shown.time_ms <= live.time_ms) {
             row.live = Some(live);
         }
@@ -36,12 +36,12 @@ impl Sheet {
 
     /// Whether the meter is there.
     pub fn online(&mut self, meter: MeterId, online: bool) {
-        self.rows.entry(meter).or_default().online = Some(online);
+        self.rows.entry((meter, 0)).or_default().online = Some(online);
     }
 
     /// How many records wait in the meter's journal for their acknowledgement.
     pub fn waiting(&mut self, meter: MeterId, records: u64) {
-        self.rows.entry(meter).or_default().waiting = Some(records);
+        self.rows.entry((meter, 0)).or_default().waiting = Some(records);
     }
 
     /// The table at `now`, at most `lines_max` lines high.
@@ -69,8 +69,8 @@ impl Sheet {
         }
         let mut table = Table::new();
         table.load_style(STYLE).set_header(header);
-        for (meter, row) in self.rows.iter().take(shown) {
-            let mut cells = vec![meter.to_string()];
+        for ((meter, channel), row) in self.rows.iter().take(shown) {
+            let mut cells = vec![name(meter, *channel)];
             cells.extend(row.values(now));
             if waiting {
                 cells.push(row.waiting.map_or_else(String::new, |records| records.to_string()));
@@ -106,6 +106,11 @@ impl Row {
     }
 }
 
+/// A meter goes by its own name until a channel must be told from the first.
+fn name(meter: &MeterId, channel: Channel) -> String {
+    if channel == 0 { meter.to_string() } else { Account::new(meter, channel).to_string() }
+}
+
 /// Whether the meter measures more than its registers.
 fn is_measured(live: &LiveValue) -> bool {
     !live.flags.contains(Flags::REGISTERS_ONLY)
@@ -113,12 +118,12 @@ fn is_measured(live: &LiveValue) -> bool {
 
 /// One reading as a line.
 pub fn line(live: &LiveValue) -> String {
+    let name = name(&live.meter, live.channel);
     if !is_measured(live) {
-        return format!("{:<12} {:>46} {:>12.3} kWh", live.meter.as_str(), "registers only", live.import_wh.as_f64() / 1e3);
+        return format!("{name:<12} {:>46} {:>12.3} kWh", "registers only", live.import_wh.as_f64() / 1e3);
     }
     format!(
-        "{:<12} {:>7.1} V {:>8.3} A {:>9.1} W  PF {:>5.2} {:>6.2} Hz {:>12.3} kWh",
-        live.meter.as_str(),
+        "{name:<12} {:>7.1} V {:>8.3} A {:>9.1} W  PF {:>5.2} {:>6.2} Hz {:>12.3} kWh",
         live.voltage_v.as_f64(),
         live.current_a.as_f64(),
         live.active_power_w.as_f64(),
@@ -148,6 +153,17 @@ mod tests {
         sheet.reading(live("M1", 1_000, 100.0));
         let text = sheet.to_lines(UnixMillis(3_500), 24).join("\n");
         assert!(text.contains("230.0") && text.contains("1.5") && !text.contains("100.0"), "{text}");
+    }
+
+    #[test]
+    fn channels_of_a_meter_have_rows_of_their_own() {
+        let mut sheet = Sheet::default();
+        let third = LiveValue { channel: 3, ..live("M1", 0, 231.0) };
+        assert!(line(&third).starts_with("M1.3 "), "{}", line(&third));
+        sheet.reading(live("M1", 0, 230.0));
+        sheet.reading(third);
+        let text = sheet.to_lines(UnixMillis(0), 9).join("\n");
+        assert!(["M1.3", "230.0", "231.0"].iter().all(|it| text.contains(it)), "{text}");
     }
 
     #[test]

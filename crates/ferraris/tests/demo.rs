@@ -27,6 +27,10 @@ fn nothing_is_lost_or_doubled_over_a_restart() {
     assert_eq!(summary["kafka"], "mock");
     let thief = &summary["thief"];
     assert!(thief["agrees"] == true && thief["named"] == thief["thief"] && thief["false_alarms"] == 0, "{summary}");
+    let prepaid = &summary["prepaid"];
+    assert!(prepaid["account"] == "flats.3" && prepaid["agrees"] == true && prepaid["closed"] == 5, "{summary}");
+    assert!(prepaid["warned_s"].as_f64().unwrap() < prepaid["cut_s"].as_f64().unwrap(), "a warning comes first: {summary}");
+    assert!(text.contains("account flats.3: cut off"), "{text}");
     let alert = format!("ALERT voltage_drop, meter {}", thief["thief"].as_str().unwrap());
     assert!(text.contains(&alert) && text.contains("simulated day"), "{alert:?} is not in:\n{text}");
 

@@ -1,6 +1,6 @@
 //! What a meter has to say besides readings.
 
-use crate::{Channel, ClockQuality, UnixMillis};
+use crate::{Account, Channel, ClockQuality, MeterId, UnixMillis};
 
 /// Short text about a device: printable ASCII, up to 32 characters.
 pub type Text = heapless::String<32>;
@@ -19,6 +19,13 @@ pub struct Event {
     pub kind: EventKind,
     /// The number that goes with the kind, in the unit that the kind names; 0 where it names none.
     pub value: i64,
+}
+
+impl Event {
+    /// The account that it is about; none where it is about the meter as a whole.
+    pub fn account(&self, meter: &MeterId) -> Option<Account> {
+        self.kind.is_of_channel().then(|| Account::new(meter, self.channel))
+    }
 }
 
 macro_rules! event_kinds {
@@ -115,6 +122,41 @@ event_kinds! {
     CurrentGain = 34 "current_gain",
 }
 
+impl EventKind {
+    /// Whether it is about one channel, and not about the meter as a whole.
+    pub const fn is_of_channel(self) -> bool {
+        match self {
+            Self::Started
+            | Self::ClockSet
+            | Self::JournalSalvaged
+            | Self::SupplyFailing
+            | Self::CommandRefused
+            | Self::OverTemperature
+            | Self::BatteryLow
+            | Self::ClockUnknown => false,
+            Self::DeviceSilent
+            | Self::DeviceBack
+            | Self::Stuck
+            | Self::RegisterDecreased
+            | Self::PowerFactorMismatch
+            | Self::PowerAlarm
+            | Self::Replay
+            | Self::Noise
+            | Self::LoopResistance
+            | Self::CreditLow
+            | Self::DisconnectWarning
+            | Self::LimitExceeded
+            | Self::Disconnected
+            | Self::Reconnected
+            | Self::CodeRefused
+            | Self::CodeAccepted
+            | Self::Calibrated
+            | Self::VoltageGain
+            | Self::CurrentGain => true,
+        }
+    }
+}
+
 /// Records that are missing for good: a loss is always visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -192,5 +234,13 @@ mod tests {
         assert_eq!(EventKind::from_code(0), None);
         assert!(!EventKind::Started.is_urgent());
         assert!(EventKind::SupplyFailing.is_urgent());
+    }
+
+    #[test]
+    fn what_is_about_the_meter_is_nobodys_account() {
+        let meter: MeterId = "M1".parse().unwrap();
+        let event = |kind| Event { time: UnixMillis(0), clock: ClockQuality::Synchronised, channel: 0, kind, value: 0 };
+        assert_eq!(event(EventKind::Started).account(&meter), None);
+        assert_eq!(event(EventKind::Disconnected).account(&meter), Some(Account::new(&meter, 0)));
     }
 }

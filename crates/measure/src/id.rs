@@ -20,10 +20,15 @@ pub enum InvalidId {
     /// Not sixteen hexadecimal digits.
     #[error("stream must be sixteen hexadecimal digits")]
     Stream,
+    /// Not a meter, a point, and a channel in decimal digits.
+    #[error("account must be a meter, a point and a channel, for example M0001.3")]
+    Account,
 }
 
 /// Longest identifier, in bytes.
 pub const ID_LEN_MAX: usize = 32;
+/// Longest account, in bytes: a meter, the point, and three digits.
+pub const ACCOUNT_LEN_MAX: usize = ID_LEN_MAX + 4;
 
 macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -66,13 +71,13 @@ macro_rules! name_id {
             }
         }
 
-        text_serde!($name);
+        text_serde!($name, ID_LEN_MAX);
     };
 }
 
-/// Serialises as the text of `Display`, deserialises through `FromStr`.
+/// Serialises as the text of `Display`, which has so many bytes at most; deserialises through `FromStr`.
 macro_rules! text_serde {
-    ($name:ident) => {
+    ($name:ident, $len_max:expr) => {
         #[cfg(feature = "serde")]
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -83,7 +88,7 @@ macro_rules! text_serde {
         #[cfg(feature = "serde")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <String<ID_LEN_MAX> as serde::Deserialize>::deserialize(deserializer)?;
+                let text = <String<{ $len_max }> as serde::Deserialize>::deserialize(deserializer)?;
                 text.parse().map_err(<D::Error as serde::de::Error>::custom)
             }
         }
@@ -120,13 +125,66 @@ impl FromStr for StreamId {
     }
 }
 
-text_serde!(StreamId);
+text_serde!(StreamId, ID_LEN_MAX);
 
 /// Number of a record within its stream: 1, 2, 3 … without gaps. 0 stands for "none yet".
 pub type Seq = u64;
 
 /// Channel of a meter: 0 for a single-phase meter, 0 to 5 for a six-channel one.
 pub type Channel = u8;
+
+/// One channel of a meter under a name of its own: `M0001.3`.
+///
+/// A metering point keeps its account for as long as it is there, whoever lives behind it; so it says nothing about a person, and who pays for
+/// it is known elsewhere. It is made of meter and channel and leads back to them, so there is no list of accounts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Account {
+    meter: MeterId,
+    channel: Channel,
+}
+
+impl Account {
+    /// The account of a meter's channel.
+    pub fn new(meter: &MeterId, channel: Channel) -> Self {
+        Self { meter: meter.clone(), channel }
+    }
+
+    /// The meter.
+    pub const fn meter(&self) -> &MeterId {
+        &self.meter
+    }
+
+    /// Its channel.
+    pub const fn channel(&self) -> Channel {
+        self.channel
+    }
+}
+
+impl FromStr for Account {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (meter, channel) = text.split_once('.').ok_or(InvalidId::Account)?;
+        // A channel has one way to be written, so that equal accounts are equal texts.
+        let plain = channel == "0" || (channel.bytes().all(|c| c.is_ascii_digit()) && !channel.starts_with('0'));
+        let channel = channel.parse().ok().filter(|_| plain).ok_or(InvalidId::Account)?;
+        Ok(Self { meter: meter.parse()?, channel })
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.meter, self.channel)
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+text_serde!(Account, ACCOUNT_LEN_MAX);
 
 #[cfg(test)]
 mod tests {
@@ -152,5 +210,24 @@ mod tests {
         assert_eq!(text.as_str(), "0000000000000abc");
         assert_eq!(text.parse(), Ok(StreamId(0xabc)));
         assert_eq!("+000000000000abc".parse::<StreamId>(), Err(InvalidId::Stream));
+    }
+
+    #[test]
+    fn an_account_has_one_text_and_leads_back() {
+        use core::fmt::Write;
+        let longest: MeterId = "01234567890123456789012345678901".parse().unwrap();
+        for channel in 0..=Channel::MAX {
+            let account = Account::new(&longest, channel);
+            let mut text = String::<ACCOUNT_LEN_MAX>::new();
+            write!(text, "{account}").unwrap();
+            assert_eq!(text.parse(), Ok(account));
+        }
+        let account: Account = "m-0007.3".parse().unwrap();
+        assert_eq!((account.meter().as_str(), account.channel()), ("m-0007", 3));
+        for bad in ["", "M1", "M1.", "M1.03", "M1.00", "M1.+3", "M1.-1", "M1.256", "M1.3 ", "M1.3.3", "M1.three"] {
+            assert_eq!(bad.parse::<Account>(), Err(InvalidId::Account), "{bad}");
+        }
+        assert_eq!(".3".parse::<Account>(), Err(InvalidId::Empty));
+        assert_eq!("M/1.3".parse::<Account>(), Err(InvalidId::Character));
     }
 }

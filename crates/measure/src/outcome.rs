@@ -1,6 +1,6 @@
 //! What became of a command.
 
-use crate::{Channel, ClockQuality, UnixMillis};
+use crate::{Account, Channel, ClockQuality, MeterId, UnixMillis};
 
 /// The answer to one command: exactly one of these for each command that a meter could read, believe and date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,18 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The number that goes with the action: for a top-up the credit afterwards, in its own unit; else 0.
     pub value: i64,
+}
+
+impl Outcome {
+    /// The account that it is about; none where the command names no channel, or may not: a relay command to all is answered as channel 0.
+    pub fn account(&self, meter: &MeterId) -> Option<Account> {
+        let names_one = match self.action {
+            ActionKind::TopUp | ActionKind::Limit | ActionKind::Calibration => true,
+            ActionKind::Relay => self.channel != 0,
+            ActionKind::Read | ActionKind::ReportInterval => false,
+        };
+        names_one.then(|| Account::new(meter, self.channel))
+    }
 }
 
 macro_rules! codes {
@@ -121,6 +133,18 @@ mod tests {
             assert_eq!(Verdict::from_code(verdict.code()), Some(*verdict));
         }
         assert_eq!((ActionKind::from_code(0), Verdict::from_code(255)), (None, None));
+    }
+
+    #[test]
+    fn what_may_be_about_all_channels_is_nobodys_account() {
+        let meter: MeterId = "M1".parse().unwrap();
+        let account = |action, channel| {
+            let (time, clock) = (UnixMillis(0), ClockQuality::Synchronised);
+            Outcome { time, clock, channel, number: 1, action, verdict: Verdict::Done, value: 0 }.account(&meter)
+        };
+        assert_eq!(account(ActionKind::TopUp, 0), Some(Account::new(&meter, 0)));
+        assert_eq!(account(ActionKind::Relay, 2), Some(Account::new(&meter, 2)));
+        assert_eq!((account(ActionKind::Relay, 0), account(ActionKind::Read, 0)), (None, None));
     }
 
     #[test]

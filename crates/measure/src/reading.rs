@@ -1,7 +1,8 @@
 //! One reading of one channel: what the meter measured and what the filter makes of it.
 
 use crate::{
-    Amperes, Channel, ClockQuality, Deviation, Hertz, NormalisedInnovation, PowerFactor, UnixMillis, Vars, Volts, WattHours, Watts,
+    Account, Amperes, Channel, ClockQuality, Deviation, Hertz, MeterId, NormalisedInnovation, PowerFactor, UnixMillis, Vars, Volts,
+    WattHours, Watts,
 };
 
 /// Estimates, their uncertainty, and the raw measurement they come from.
@@ -49,6 +50,11 @@ impl Reading {
         let register = |raw| Register { raw, integrated: raw };
         let (import, export) = (register(import), register(export));
         Self { time, clock, channel, import, export, flags: Flags::REGISTERS_ONLY, ..Self::default() }
+    }
+
+    /// The account that it is of.
+    pub fn account(&self, meter: &MeterId) -> Account {
+        Account::new(meter, self.channel)
     }
 
     /// Whether voltage, current and power were measured at all.

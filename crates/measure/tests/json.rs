@@ -2,7 +2,7 @@
 #![cfg(feature = "serde")]
 #![expect(clippy::unwrap_used, reason = "every value of a test can be written")]
 
-use measure::{Deviation, Flags, MeterId, NormalisedInnovation, PowerFactor, StreamId, Volts, WattHours};
+use measure::{Account, Deviation, Flags, MeterId, NormalisedInnovation, PowerFactor, StreamId, Volts, WattHours};
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -18,6 +18,7 @@ fn numbers_look_like_what_a_person_would_write() {
     assert_eq!(serde_json::to_string(&Deviation::from_f64(0.0431)).unwrap(), "0.0432");
     assert_eq!(serde_json::to_string(&(Flags::STEP | Flags::SNAPSHOT)).unwrap(), r#"["STEP","SNAPSHOT"]"#);
     assert_eq!(serde_json::to_string(&StreamId(255)).unwrap(), r#""00000000000000ff""#);
+    assert_eq!(there_and_back(&"m-0007.3".parse::<Account>().unwrap()).to_string(), "m-0007.3");
 }
 
 #[test]
@@ -26,6 +27,7 @@ fn what_is_not_a_value_is_refused() {
     assert!(serde_json::from_str::<MeterId>(r#""a/b""#).is_err());
     assert!(serde_json::from_str::<Flags>(r#"["NONSENSE"]"#).is_err());
     assert!(serde_json::from_str::<StreamId>(r#""ff""#).is_err());
+    assert!(serde_json::from_str::<Account>(r#""M1.03""#).is_err());
 }
 
 #[test]

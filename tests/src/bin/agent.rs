@@ -1,11 +1,12 @@
-//! An agent for tests: `agent CONFIG [ID CERTIFICATE KEY]...`. Its meters measure by themselves; each record that the journal accepts
-//! becomes a line. Meters with supplied samples are nothing that a file could describe, so they stand behind it.
+//! An agent for tests: `agent CONFIG [ID CERTIFICATE KEY]...`. The meters behind the configuration measure by themselves, which is nothing that
+//! a file could describe; those in it are on lines. Each record that the journal accepts becomes a line of output.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use edge_agent::config::Device;
 use edge_agent::{Config, Observation, Options};
 use fleet::audit::record;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,7 +31,8 @@ async fn main() -> anyhow::Result<()> {
         }
         let _ = output.flush();
     });
-    for (number, meter) in (0..).zip(&config.meter) {
+    let supplied = config.meter.iter().filter(|meter| matches!(meter.device, Device::Supplied { .. }));
+    for (number, meter) in (0..).zip(supplied) {
         let (sender, samples) = mpsc::channel(16);
         options = options.source(meter.id.clone(), samples);
         tokio::spawn(async move {

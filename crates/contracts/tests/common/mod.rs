@@ -20,7 +20,7 @@ use contracts::{
     StateValue, VoltageWeekRecord,
 };
 use measure::{
-    ActionKind, Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, MeterId,
+    Account, ActionKind, Amperes, ClockQuality, Deviation, Deviations, Event, EventKind, Flags, Gap, GapReason, Hello, Hertz, MeterId,
     NormalisedInnovation, Outcome, PowerFactor, Raw, Reading, Record, Register, StreamId, Text, UnixMillis, Vars, Verdict, Volts,
     WattHours, Watts,
 };
@@ -98,6 +98,7 @@ fn quality() -> QualityRecord {
     QualityRecord {
         meter: meter(),
         channel: 0,
+        account: Some(Account::new(&meter(), 0)),
         kind: QualityKind::UnderVoltage,
         method: QualityMethod::SlowRms,
         start_ms: UnixMillis(TIME.0 - 90_000),
@@ -119,6 +120,7 @@ fn voltage_week() -> VoltageWeekRecord {
     VoltageWeekRecord {
         meter: meter(),
         channel: 0,
+        account: Some(Account::new(&meter(), 0)),
         start_ms,
         end_ms: start_ms.saturating_add(604_800_000),
         nominal_v: Volts::from_millivolts(230_000),
@@ -139,6 +141,7 @@ pub fn intervals() -> [IntervalRecord; 2] {
     let day = IntervalRecord {
         meter: meter(),
         channel: 0,
+        account: Some(Account::new(&meter(), 0)),
         length: IntervalLength::Day,
         start_ms: day_start,
         end_ms: day_start.saturating_add(86_400_000),

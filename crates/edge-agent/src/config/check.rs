@@ -47,6 +47,8 @@ impl Config {
             meter.device.check(key)?;
             self.commands.to_core(&meter.id, None)?;
             meter.prepaid()?;
+            meter.check_keypad()?;
+            meter.check_modules(earlier.clone().filter(|other| other.device.bus() == meter.device.bus()))?;
             let Some(bus) = meter.device.bus() else { continue };
             if !self.bus.contains_key(bus) {
                 return Err(value_error(key("bus"), format!("names {bus:?}, but there is no section [bus.{bus}]")));
@@ -214,6 +216,46 @@ mod tests {
         ] {
             let error = with(&sections).expect("valid").check().expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_channel_of_a_meter_of_modules_has_a_module_of_its_own() {
+        let channel = |number: u8, address: u8| format!("[[meter.channel]]\nnumber = {number}\naddress = {address}\n");
+        let with = |sections: &str| toml::from_str::<Config>(&REFERENCE.replacen("[report]", &format!("{sections}\n[report]"), 1));
+        let six: String = (1..6).map(|number| channel(number, number + 1)).collect();
+        let config = with(&six).expect("valid");
+        config.check().expect("sound");
+        let asked = config.meter[0].questions().expect("sound").into_iter().map(|(channel, question)| match question {
+            bus::Question::Pzem(address) => (channel, address.get()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(asked.collect::<Vec<_>>(), (0..6).map(|number| (number, number + 1)).collect::<Vec<_>>());
+        assert_eq!(config.meter[0].calibrations().expect("sound"), vec![None; 6]);
+
+        let other =
+            "[[meter]]\nid = \"M2\"\ncertificate_file = \"a\"\nkey_file = \"b\"\ndevice = \"pzem-004t\"\nbus = \"main\"\naddress = 4\n";
+        let p1 = "[[meter]]\nid = \"M2\"\ncertificate_file = \"a\"\nkey_file = \"b\"\ndevice = \"dsmr-p1\"\nbus = \"main\"\n";
+        let relay = "[[meter.channel]]\nnumber = 2\n";
+        for (sections, expected) in [
+            (channel(1, 1), "meter M0001: address 1 is another module's on the same bus, too"),
+            (format!("{six}\n{other}"), "meter M2: address 4 is another module's on the same bus, too"),
+            (channel(1, 248), "meter M0001: address 248 asks whichever module is alone on the bus, and this one is not"),
+            (channel(1, 0), "meter M0001: channel 1: address address 0 is not that of one device"),
+            (channel(0, 2), "meter M0001: channel 0: address is the meter's own: leave it out here"),
+            (
+                format!("{}{relay}", channel(1, 2)),
+                "meter M0001: channel 2: address is missing: each channel but 0 needs a module of its own",
+            ),
+            (channel(2, 3), "meter M0001: channel 1: address is missing: each channel but 0 needs a module of its own"),
+            (
+                "[[meter.channel]]\nnumber = 1\ncalibration_file = \"c\"\n".to_owned(),
+                "meter M0001: channel 1: calibration_file needs an address: of which module is it?",
+            ),
+            (format!("{p1}{}", channel(1, 2)), "meter M2: channel 1: address needs device = \"pzem-004t\""),
+        ] {
+            let error = with(&sections).expect("valid").check().expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error} is not {expected}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where samples come from: a section's device, and whether it makes sense.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge_core::calibration::Calibration;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use super::check::{in_range, value_error};
 use crate::bus;
-use crate::calibration;
+use crate::calibration::File;
 use crate::optical::{self, What};
 use crate::push::{self, Language};
 
@@ -25,7 +25,7 @@ pub enum Device {
     Pzem004t {
         /// Name of a section `[bus.…]`.
         bus: String,
-        /// Its address, 1 to 248.
+        /// Address of its module, of that of channel 0 where it has several: 1 to 248.
         address: u8,
         /// Time between polls, 100 at least.
         #[serde(default = "poll_ms")]
@@ -207,8 +207,7 @@ impl Device {
     /// The file can't be read, or makes no sense.
     pub fn calibration(&self) -> Result<Option<Calibration>, ConfigError> {
         let Self::Pzem004t { calibration_file: Some(path), .. } = self else { return Ok(None) };
-        let calibration = calibration::File::load(path).and_then(|file| file.calibration(path));
-        calibration.map(Some).map_err(|error| value_error("calibration_file", format!("can't be used: {error}")))
+        calibration(path).map(Some)
     }
 
     /// Whether its values make sense; `key` says where they stand.
@@ -224,10 +223,9 @@ impl Device {
         }
     }
 
-    /// Whether both would answer to the same question.
+    /// Whether both would answer to the same question; modules are told apart by [`Meter`](super::Meter).
     pub(super) fn collides(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Pzem004t { address: one, .. }, Self::Pzem004t { address: another, .. }) => one == another,
             (Self::Iec62056(one), Self::Iec62056(another)) => {
                 one.address.is_empty() || another.address.is_empty() || one.address == another.address
             }
@@ -236,6 +234,12 @@ impl Device {
             _ => false,
         }
     }
+}
+
+/// The calibration in a file.
+pub(super) fn calibration(path: &Path) -> Result<Calibration, ConfigError> {
+    let calibration = File::load(path).and_then(|file| file.calibration(path));
+    calibration.map_err(|error| value_error("calibration_file", format!("can't be used: {error}")))
 }
 
 impl Push {

@@ -4,6 +4,7 @@ mod check;
 mod commands;
 mod condition;
 mod device;
+mod keypad;
 mod meter;
 mod prepaid;
 
@@ -21,6 +22,7 @@ use self::check::value_error;
 pub use self::commands::Commands;
 pub use self::condition::Condition;
 pub use self::device::{Device, Iec62056, Mode, Parity, Push};
+pub use self::keypad::Keypad;
 pub use self::meter::Meter;
 pub use self::prepaid::{Channel, Credit};
 

@@ -1,4 +1,4 @@
-//! What a channel has besides its sensor: a relay and prepaid credit.
+//! What a channel has: a module of its own, a relay and prepaid credit.
 
 use std::path::PathBuf;
 
@@ -17,6 +17,15 @@ use super::check::{in_range, value_error};
 pub struct Channel {
     /// Which, from 0.
     pub number: Number,
+    /// Address of its module on the meter's bus; channel 0 has the meter's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<u8>,
+    /// A file that `ferraris calibrate` wrote for that module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_file: Option<PathBuf>,
+    /// Digits by which it is opened at the meter's keypad, 8 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identification: Option<String>,
     /// What its credit is counted in; without it the channel is not prepaid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credit: Option<Credit>,
@@ -75,6 +84,9 @@ impl Channel {
     pub const fn new(number: Number) -> Self {
         Self {
             number,
+            address: None,
+            calibration_file: None,
+            identification: None,
             credit: None,
             tariff_per_kwh: None,
             low: 0.0,

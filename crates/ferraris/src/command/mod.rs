@@ -1,12 +1,15 @@
-//! `ferraris command`: signs a command, hands it to Kafka, and waits for what became of it.
+//! `ferraris command`: signs a command, hands it to Kafka, and waits for what became of it; and makes the codes that are typed at a meter.
 
+mod code;
 mod key;
 mod send;
+mod whom;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use measure::{Channel, MeterId};
+use edge_core::code::AMOUNT_MAX;
+use measure::{Account, Channel};
 use wire::command::{Action, Amount};
 
 use crate::output::{self, Outcome};
@@ -34,19 +37,37 @@ pub enum Command {
         way: Way,
     },
     /// More credit for a channel
-    #[command(
-        after_help = "Examples:\n  ferraris command top-up M0001 --channel 2 --energy 5.5 --key dispatch.key --kafka localhost:9092\n  \
+    #[command(after_help = "Examples:\n  ferraris command top-up M0001.2 --energy 5.5 --key dispatch.key --kafka localhost:9092\n  \
         ferraris command top-up M0001 --channel 2 --money 20 --key dispatch.key --kafka localhost:9092\n\n\
-        In the unit that the channel counts in; the answer says how much it has now."
-    )]
+        In the unit that the channel counts in; the answer says how much it has now.")]
     TopUp {
         #[command(flatten)]
         way: Way,
-        /// Channel of the meter, from 0
+        /// Channel of the meter, from 0, unless an account names it
         #[arg(long, value_name = "CHANNEL")]
-        channel: Channel,
+        channel: Option<Channel>,
         #[command(flatten)]
         credit: Credit,
+    },
+    /// The digits of a top-up code, to be typed at the meter's keypad
+    #[command(after_help = "Examples:\n  ferraris command code M0001.2 --secret M0001.codes --serial 17 --amount 20\n\n\
+        Nothing is sent: whoever has the digits types them at the meter, which needs no connection. Each is good once.")]
+    Code {
+        /// The account: meter and channel
+        #[arg(value_name = "ACCOUNT")]
+        account: Account,
+        /// The meter's secret, as code_secret_file of its agent.toml names it
+        #[arg(long, value_name = "FILE")]
+        secret: PathBuf,
+        /// The code's number, 0 to 65535: never the same twice for one meter, and not 64 behind the latest that was typed
+        #[arg(long, value_name = "NUMBER")]
+        serial: u16,
+        /// In kWh or in the currency, as the channel counts; with one decimal place
+        #[arg(long, value_name = "AMOUNT", value_parser = tenths)]
+        amount: u32,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// A relay on or off
     #[command(after_help = "Examples:\n  ferraris command relay M0001 off --channel 2 --key dispatch.key --kafka localhost:9092\n  \
@@ -68,9 +89,9 @@ pub enum Command {
     Limit {
         #[command(flatten)]
         way: Way,
-        /// Channel of the meter, from 0
+        /// Channel of the meter, from 0, unless an account names it
         #[arg(long, value_name = "CHANNEL")]
-        channel: Channel,
+        channel: Option<Channel>,
         #[command(flatten)]
         power: Power,
     },
@@ -90,9 +111,9 @@ pub enum Command {
     Calibrate {
         #[command(flatten)]
         way: Way,
-        /// Channel of the meter, from 0
+        /// Channel of the meter, from 0, unless an account names it
         #[arg(long, value_name = "CHANNEL")]
-        channel: Channel,
+        channel: Option<Channel>,
         /// Added to the voltage, in millionths of it
         #[arg(long, value_name = "PPM", value_parser = clap::value_parser!(i32).range(-200_000..=200_000))]
         voltage_ppm: i32,
@@ -116,9 +137,9 @@ pub struct Credit {
 
 /// Which relay.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct Which {
-    /// Channel of the meter, from 0
+    /// Channel of the meter, from 0, unless an account names it
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<Channel>,
     /// All channels
@@ -159,28 +180,43 @@ pub fn run(command: &Command) -> anyhow::Result<Outcome> {
             })?;
             Ok(Outcome::Good)
         }
-        Command::Read { way } => way.send(Action::Read),
+        Command::Read { way } => {
+            way.whom.whole()?;
+            way.send(Action::Read)
+        }
         Command::TopUp { way, channel, credit } => {
             let energy = credit.energy.map(Amount::MilliwattHours);
             let Some(amount) = energy.or(credit.money.map(Amount::Thousandths)) else { return Ok(Outcome::Bad) };
-            way.send(Action::TopUp { channel: *channel, amount })
+            way.send(Action::TopUp { channel: way.whom.channel(*channel)?, amount })
         }
-        Command::Relay { way, state, which } => way.send(Action::Relay { channel: which.channel, on: *state == State::On }),
-        Command::Limit { way, channel, power } => way.send(Action::Limit { channel: *channel, watts: power.watts }),
-        Command::ReportInterval { way, seconds } => way.send(Action::ReportInterval { heartbeat_ms: seconds.saturating_mul(1_000) }),
+        Command::Code { account, secret, serial, amount, json } => {
+            code::print(account, secret, *serial, *amount, *json)?;
+            Ok(Outcome::Good)
+        }
+        Command::Relay { way, state, which } => {
+            let channel = way.whom.channel_or_all(which.channel, which.all)?;
+            way.send(Action::Relay { channel, on: *state == State::On })
+        }
+        Command::Limit { way, channel, power } => way.send(Action::Limit { channel: way.whom.channel(*channel)?, watts: power.watts }),
+        Command::ReportInterval { way, seconds } => {
+            way.whom.whole()?;
+            way.send(Action::ReportInterval { heartbeat_ms: seconds.saturating_mul(1_000) })
+        }
         Command::Calibrate { way, channel, voltage_ppm, current_ppm } => {
-            way.send(Action::Calibration { channel: *channel, voltage_ppm: *voltage_ppm, current_ppm: *current_ppm })
+            let channel = way.whom.channel(*channel)?;
+            way.send(Action::Calibration { channel, voltage_ppm: *voltage_ppm, current_ppm: *current_ppm })
         }
     }
-}
-
-fn meter(text: &str) -> Result<MeterId, String> {
-    text.parse().map_err(|error: measure::InvalidId| error.to_string())
 }
 
 /// kWh as mWh.
 fn millionths(text: &str) -> Result<i64, String> {
     decimal(text, 6)
+}
+
+fn tenths(text: &str) -> Result<u32, String> {
+    let amount = u32::try_from(decimal(text, 1)?).ok().filter(|tenths| (1..=AMOUNT_MAX).contains(tenths));
+    amount.ok_or_else(|| format!("expected an amount from 0.1 to {}", f64::from(AMOUNT_MAX) / 10.0))
 }
 
 fn thousandths(text: &str) -> Result<i64, String> {
@@ -209,6 +245,8 @@ mod tests {
         assert_eq!(millionths("5.5"), Ok(5_500_000));
         assert_eq!(thousandths("20"), Ok(20_000));
         assert_eq!(thousandths("-0.005"), Ok(-5));
+        assert_eq!((tenths("20"), tenths("0.1")), (Ok(200), Ok(1)));
+        assert!(["0", "-1", "0.05", "26214.4"].iter().all(|bad| tenths(bad).is_err()));
         for bad in ["", "-", ".5", "1.2345", "1e3", "+1", "1,5", "99999999999999999999"] {
             assert!(thousandths(bad).is_err(), "{bad}");
         }

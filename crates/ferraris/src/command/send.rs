@@ -7,12 +7,13 @@ use anyhow::bail;
 use clap::Args;
 use contracts::events::OutcomeRecord;
 use contracts::{CommandRecord, EventRecord, ReadingRecord, topics};
-use measure::{EventKind, Flags, MeterId, Verdict};
+use measure::{EventKind, Flags, Verdict};
 use rdkafka::Message as _;
 use serde_json::json;
 use wire::command::{Action, Command};
 
-use super::{key, meter};
+use super::key;
+use super::whom::Whom;
 use crate::alerts::duration;
 use crate::clock;
 use crate::kafka::{self, Address, Reader};
@@ -24,9 +25,9 @@ const LIFE_MAX: Duration = Duration::from_secs(31 * 86_400);
 /// To whom, by whose authority, and how long.
 #[derive(Debug, Args)]
 pub struct Way {
-    /// The meter
-    #[arg(value_name = "METER", value_parser = meter)]
-    meter: MeterId,
+    /// The meter, or an account of it: M0001.3 is channel 3 of M0001
+    #[arg(value_name = "METER")]
+    pub(super) whom: Whom,
     /// The command authority's key, as `ferraris command keygen` makes it
     #[arg(long, value_name = "FILE", env = "FERRARIS_COMMAND_KEY")]
     key: PathBuf,
@@ -58,9 +59,9 @@ impl Way {
         let now = clock::now();
         let life_ms = i64::try_from(self.expires.as_millis()).unwrap_or(i64::MAX);
         let number = u64::try_from(now.0).unwrap_or_default();
-        let command = Command { meter: self.meter.clone(), number, expires: now.saturating_add(life_ms), action };
+        let command = Command { meter: self.whom.meter().clone(), number, expires: now.saturating_add(life_ms), action };
         let record = CommandRecord {
-            meter: self.meter.clone(),
+            meter: self.whom.meter().clone(),
             number,
             action: action.kind(),
             channel: action.channel(),
@@ -75,7 +76,7 @@ impl Way {
         let mut events = waits.then(|| Reader::open_at_end(&self.address, topics::EVENTS.name)).transpose()?;
         let mut readings =
             (waits && action == Action::Read).then(|| Reader::open_at_end(&self.address, topics::READINGS.name)).transpose()?;
-        let row = (self.meter.to_string(), Some(serde_json::to_vec(&record)?));
+        let row = (self.whom.meter().to_string(), Some(serde_json::to_vec(&record)?));
         kafka::write(&self.address, topics::COMMANDS.name, &[row])?;
         let Some(events) = &mut events else {
             output::line(if self.json { serde_json::to_string(&record)? } else { format!("command {number} is in Kafka") })?;
@@ -96,21 +97,21 @@ impl Way {
         while start.elapsed() < Duration::from_secs(self.wait_s) {
             let Some(message) = events.next(Duration::from_millis(200))? else { continue };
             match serde_json::from_slice(message.payload().unwrap_or_default()) {
-                Ok(EventRecord::Outcome(it)) if it.meter == self.meter && it.number == number => return Ok(it),
+                Ok(EventRecord::Outcome(it)) if it.meter == *self.whom.meter() && it.number == number => return Ok(it),
                 // Such a command has no number that could be believed, so this may be about another one.
-                Ok(EventRecord::Event(it)) if it.meter == self.meter && it.kind == EventKind::CommandRefused => {
+                Ok(EventRecord::Event(it)) if it.meter == *self.whom.meter() && it.kind == EventKind::CommandRefused => {
                     refusal = u8::try_from(it.value).ok().and_then(Verdict::from_code);
                 }
                 _ => {}
             }
         }
         match refusal {
-            Some(verdict) => bail!("{} refused a command meanwhile: {}; {}", self.meter, verdict.name(), advice(verdict)),
+            Some(verdict) => bail!("{} refused a command meanwhile: {}; {}", self.whom.meter(), verdict.name(), advice(verdict)),
             None => bail!(
                 "no answer within {} s: {} may be offline, or not listen to commands (commands.keys of its agent.toml); \
                  Kafka has command {number}, and it is delivered when the meter comes online, until it expires",
                 self.wait_s,
-                self.meter
+                self.whom.meter()
             ),
         }
     }
@@ -120,7 +121,7 @@ impl Way {
         let mut found = Vec::new();
         readings.drain(|message| {
             let reading = serde_json::from_slice::<ReadingRecord>(message.payload().unwrap_or_default()).ok();
-            found.extend(reading.filter(|it| it.meter == self.meter && it.flags.contains(Flags::REQUESTED)));
+            found.extend(reading.filter(|it| it.meter == *self.whom.meter() && it.flags.contains(Flags::REQUESTED)));
         })?;
         found.sort_by_key(|reading| reading.channel);
         Ok(found)
@@ -135,15 +136,10 @@ impl Way {
             output::line(value)?;
             return Ok(());
         }
-        let OutcomeRecord { action, verdict, number, value, .. } = outcome;
+        let OutcomeRecord { action, verdict, number, value, account, meter, .. } = outcome;
+        let whom = account.as_ref().map_or_else(|| meter.to_string(), ToString::to_string);
         let credit = if *value == 0 { String::new() } else { format!(", credit now {value}") };
-        output::line(format_args!(
-            "{} {} {}{credit} (command {number}, {:.1} s)",
-            self.meter,
-            action.name(),
-            verdict.name(),
-            took.as_secs_f64()
-        ))?;
+        output::line(format_args!("{whom} {} {}{credit} (command {number}, {:.1} s)", action.name(), verdict.name(), took.as_secs_f64()))?;
         for it in readings {
             let registers = format!("{} Wh imported, {} Wh exported", it.import_wh.as_f64(), it.export_wh.as_f64());
             let measured = if it.flags.contains(Flags::REGISTERS_ONLY) {

@@ -1,5 +1,5 @@
-//! The demo's meters: simulated homes, each with an agent of its own, and one module that answers with captured replies on a
-//! pseudo-terminal.
+//! The demo's meters, each with an agent of its own: simulated homes, a module that answers with captured replies, a meter with an optical
+//! port, and the prepaid meter of six flats, all three on pseudo-terminals.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,16 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use edge_agent::config::{Broker, Bus, Config, Device, Meter};
+use edge_agent::config::{Broker, Bus, Config, Device, Iec62056, Meter, Mode, Parity};
 use edge_agent::{Observation, Options, Running};
 use fleet::audit::{Tally, record};
 use fleet::household::{Household, HouseholdConfig};
+use fleet::load::Load;
+use fleet::optical_meter::{self, OpticalMeter};
 use fleet::pzem_module::{self, PzemLine};
 use fleet::sensor::{Profile, Sensor};
-use measure::{MeterId, Text};
+use measure::{MeterId, Text, WattHours};
+use meters::iec62056_21::identification::Baud;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::flats::{self, Flats};
 use super::papers::Papers;
 use super::sample;
 use super::stand::{Stand, Threads};
@@ -39,6 +43,10 @@ const DRAIN_MS: u64 = 90_000;
 const PZEM: &str = "pzem";
 const LINE: &str = "main";
 const ADDRESS: u8 = 1;
+/// The meter with an optical port: its name, what is behind it, and its register at first, in 0.01 Wh.
+const OPTICAL: &str = "optical";
+const OPTICAL_W: f64 = 5_000.0;
+const OPTICAL_REGISTER: i64 = 6_156_128_900;
 
 /// What all journals together accepted; shared with their threads.
 #[derive(Clone, Default)]
@@ -81,8 +89,9 @@ pub struct Site {
 pub struct Homes {
     agents: Stand<Vec<(MeterId, Running)>>,
     accepted: Accepted,
-    /// Answers as long as it lives.
+    /// They answer as long as these live.
     _line: PzemLine,
+    _optical: OpticalMeter,
 }
 
 /// An agent to be started.
@@ -94,7 +103,7 @@ struct Plan {
 
 impl Homes {
     /// Starts them all.
-    pub async fn start(site: &Site, papers: &mut Papers) -> anyhow::Result<Self> {
+    pub async fn start(site: &Site, papers: &mut Papers, flats: &Flats) -> anyhow::Result<Self> {
         let accepted = Accepted::default();
         let (mut plans, mut samplers) = (Vec::new(), Vec::new());
         for number in 1..=site.homes {
@@ -108,6 +117,12 @@ impl Homes {
         }
         let (line, config) = site.pzem(papers)?;
         plans.push(Plan { id: PZEM.parse()?, config, options: accepted.options() });
+        let (optical, config) = site.optical(papers)?;
+        plans.push(Plan { id: OPTICAL.parse()?, config, options: accepted.options() });
+        let id: MeterId = flats::METER.parse()?;
+        let mut config = site.config(papers, &id, flats.device())?;
+        flats.complete(&mut config);
+        plans.push(Plan { id, config, options: accepted.options() });
 
         // An agent's owner waits for its disk on a thread of its own.
         let threads = Threads { name: "agents", workers: 2, blocking: plans.len().saturating_add(16), killable: false };
@@ -119,7 +134,14 @@ impl Homes {
             }
             Ok(agents)
         });
-        Ok(Self { agents: agents.await?, accepted, _line: line })
+        Ok(Self { agents: agents.await?, accepted, _line: line, _optical: optical })
+    }
+
+    /// Loads the credit of the flats.
+    pub async fn load_credit(&self, flats: &Flats) -> anyhow::Result<()> {
+        let agent = self.agents.get().into_iter().flatten().find(|(id, _)| id.as_str() == flats::METER);
+        let (_, agent) = agent.context("the agent of the flats is not there")?;
+        flats.load_credit(agent).await
     }
 
     /// What the journals accept.
@@ -172,6 +194,42 @@ impl Site {
         config.bus.insert(LINE.to_owned(), Bus::at(line.path()));
         Ok((line, config))
     }
+
+    /// A meter by IEC 62056-21 with a steady load behind it, and the configuration of the agent that reads it.
+    fn optical(&self, papers: &mut Papers) -> anyhow::Result<(OpticalMeter, Config)> {
+        let load = Load::new(OPTICAL_W, WattHours::from_centiwatthours(OPTICAL_REGISTER), || true);
+        let settings = optical_meter::Settings {
+            manufacturer: "FER".to_owned(),
+            name: "DEMO".to_owned(),
+            address: "100000".to_owned(),
+            mode: optical_meter::Mode::C(Baud::B9600),
+            password: None,
+        };
+        let meter = OpticalMeter::start(settings, Box::new(move || shown(&load)), true);
+        let meter = meter.context("cannot open a pseudo-terminal for the optical meter")?;
+        let device = Device::Iec62056(Iec62056 {
+            bus: LINE.to_owned(),
+            address: String::new(),
+            mode: Mode::Readout,
+            registers: Vec::new(),
+            password_file: None,
+            baud_max: 19_200,
+            parity: Parity::Even,
+            wake_up: false,
+            poll_s: 2,
+            deadline_s: 30,
+        });
+        let mut config = self.config(papers, &OPTICAL.parse()?, device)?;
+        config.bus.insert(LINE.to_owned(), Bus::at(meter.path()));
+        Ok((meter, config))
+    }
+}
+
+/// What a meter with an optical port shows of a load.
+fn shown(load: &Load) -> Vec<(String, String)> {
+    let watt_hours = load.register().centiwatthours().div_euclid(100);
+    let kilo = format!("{:06}.{:03}*kWh", watt_hours.div_euclid(1_000), watt_hours.rem_euclid(1_000));
+    vec![("0.0.0".to_owned(), "100000".to_owned()), ("1.8.0".to_owned(), kilo)]
 }
 
 /// Homes are measured one after the other, not all at once.

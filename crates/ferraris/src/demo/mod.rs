@@ -1,10 +1,12 @@
 //! `ferraris demo`: the whole system in one process, killed in the middle, and the count of what that lost or doubled.
 //!
-//! The rooms: `papers` (certificates), `stage` (Kafka), `cast` (broker and processor), `homes` (meters and their agents), `follow` (a
-//! consumer), `screen` (what people see), and the pure ones, `sample`, `age`, `summary` and `thief` (a feeder in simulated time). The count itself is `fleet::audit`.
+//! The rooms: `papers` (certificates), `stage` (Kafka), `cast` (broker and processor), `homes` and `flats` (meters and their agents), `follow` (a
+//! consumer), `screen` (what people see), and the pure ones, `sample`, `accounts`, `age`, `summary` and `thief` (a feeder in simulated time). The count itself is `fleet::audit`.
 
+mod accounts;
 mod age;
 mod cast;
+mod flats;
 mod follow;
 mod gate;
 mod hints;
@@ -23,8 +25,9 @@ use crate::output::Outcome;
 
 /// Run the whole system in this process, kill parts of it, and count what was lost or doubled.
 ///
-/// A broker with fresh certificates, simulated homes with real edge agents (SQLite journals, mutual TLS), one agent that reads captured
-/// replies of a PZEM-004T on a pseudo-terminal, and a processor that writes to Kafka. Halfway broker and processor are killed and started
+/// A broker with fresh certificates, simulated homes with real edge agents (SQLite journals, mutual TLS), and on pseudo-terminals a
+/// PZEM-004T with captured replies, a meter with an optical port, and a prepaid meter of six flats, one of which has little credit and is cut off;
+/// a processor that writes to Kafka. Halfway broker and processor are killed and started
 /// again. Beside it a simulated feeder with a thief passes three weeks in moments, and the alert that names the house is compared with the
 /// truth. In the end everything that the agents' journals accepted is compared with everything that Kafka holds.
 #[derive(Debug, clap::Args)]

@@ -10,8 +10,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::Options;
+use super::accounts::Accounts;
 use super::age::Ages;
 use super::cast::Cast;
+use super::flats::Flats;
 use super::follow::{Followers, Seen};
 use super::hints::{self, Operator};
 use super::homes::{Accepted, Homes, Site};
@@ -20,6 +22,7 @@ use super::screen::{Counts, Screen};
 use super::stage::Stage;
 use super::summary::{self, Summary};
 use super::thief;
+use crate::clock;
 use crate::output::{self, Outcome};
 
 /// Least time to measure after the restart: backlog and new samples side by side.
@@ -51,7 +54,9 @@ async fn on(stage: &Stage, options: &Options, dir: &Path, mut stop: watch::Recei
     let journals = dir.join("journals");
     std::fs::create_dir(&journals).context("cannot make a directory for journals")?;
     let site = Site { broker: cast.address(), journals, homes: options.homes, seed: options.seed };
-    let homes = Homes::start(&site, &mut papers).await?;
+    let flats = Flats::start(&dir.join("flats"), options.seconds)?;
+    let homes = Homes::start(&site, &mut papers, &flats).await?;
+    homes.load_credit(&flats).await?;
 
     let (news, reports) = mpsc::unbounded_channel();
     let mut show = Show::open(stage, &cast, &papers, &homes, seen, reports)?;
@@ -82,7 +87,8 @@ async fn on(stage: &Stage, options: &Options, dir: &Path, mut stop: watch::Recei
 
     let trial = show.during(&mut stop, None, trial).await??.context("the simulated feeder")?;
     let verdict = audit::compare(&accepted, &show.held);
-    let summary = Summary::new(&verdict, show.dead_letters, &show.ages, stage.name(), trial);
+    let prepaid = show.accounts.end(&flats.truth());
+    let summary = Summary::new(&verdict, show.dead_letters, &show.ages, stage.name(), trial, prepaid);
     output::line("")?;
     summary::accusations(&verdict).iter().try_for_each(output::line)?;
     if options.json {
@@ -111,6 +117,7 @@ struct Show {
     accepted: Accepted,
     held: Held,
     ages: Ages,
+    accounts: Accounts,
     dead_letters: u64,
 }
 
@@ -126,8 +133,8 @@ impl Show {
         let operator = |name| Operator { name, pki: papers.dir() };
         let hints = hints::lines(cast.address(), &operator(papers::OPERATOR), &operator(papers::WATCHER), stage);
         let screen = Screen::open(stage.describe(), hints)?;
-        let (held, ages) = (Held::default(), Ages::default());
-        Ok(Self { screen, seen, reports, accepted: homes.accepted(), held, ages, dead_letters: 0 })
+        let (held, ages, accounts) = (Held::default(), Ages::default(), Accounts::new(clock::now()));
+        Ok(Self { screen, seen, reports, accepted: homes.accepted(), held, ages, accounts, dead_letters: 0 })
     }
 
     /// Shows what comes until `act` is done, or somebody has lost patience.
@@ -142,7 +149,7 @@ impl Show {
         loop {
             tokio::select! {
                 output = &mut act => return Ok(output),
-                Some(seen) = self.seen.recv() => self.take(seen),
+                Some(seen) = self.seen.recv() => self.take(seen)?,
                 Some(report) = self.reports.recv() => self.screen.news(&report)?,
                 _ = tick.tick() => self.draw(homes)?,
                 _ = stop.wait_for(|times| *times >= 2) => bail!("interrupted before the count"),
@@ -153,12 +160,12 @@ impl Show {
     /// Takes everything that is still to come.
     async fn read_on(&mut self) -> anyhow::Result<()> {
         while let Some(seen) = self.seen.recv().await {
-            self.take(seen);
+            self.take(seen)?;
         }
         self.draw(None)
     }
 
-    fn take(&mut self, seen: Seen) {
+    fn take(&mut self, seen: Seen) -> anyhow::Result<()> {
         match seen {
             Seen::Reading(reading, at) => {
                 let (number, identity) = record::reading(&reading);
@@ -170,9 +177,13 @@ impl Show {
                 if let Some((number, identity)) = record::event(&event) {
                     self.held.add(number, identity);
                 }
+                if let Some(news) = self.accounts.hear(&event) {
+                    self.screen.news(&news)?;
+                }
             }
             Seen::DeadLetter => self.dead_letters = self.dead_letters.saturating_add(1),
         }
+        Ok(())
     }
 
     fn draw(&mut self, homes: Option<&Homes>) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use std::fmt;
 use fleet::audit::{Identity, Verdict};
 use serde::Serialize;
 
+use super::accounts::Prepaid;
 use super::age::Ages;
 use super::thief::Trial;
 
@@ -29,11 +30,13 @@ pub struct Summary {
     pub kafka: String,
     /// What was said of the simulated feeder, and what is true.
     pub thief: Trial,
+    /// What was said of the prepaid accounts, and what their relays do.
+    pub prepaid: Prepaid,
 }
 
 impl Summary {
     /// Of a verdict.
-    pub fn new(verdict: &Verdict, dead_lettered: u64, ages: &Ages, kafka: String, thief: Trial) -> Self {
+    pub fn new(verdict: &Verdict, dead_lettered: u64, ages: &Ages, kafka: String, thief: Trial, prepaid: Prepaid) -> Self {
         Self {
             produced: verdict.produced,
             committed: verdict.committed,
@@ -44,6 +47,7 @@ impl Summary {
             age_p99_ms: ages.percentile(99),
             kafka,
             thief,
+            prepaid,
         }
     }
 }
@@ -62,7 +66,8 @@ impl fmt::Display for Summary {
             age(self.age_p50_ms),
             age(self.age_p99_ms)
         )?;
-        write!(f, "{}", self.thief)
+        writeln!(f, "{}", self.thief)?;
+        write!(f, "{}", self.prepaid)
     }
 }
 
@@ -100,10 +105,12 @@ mod tests {
         let verdict = Verdict { produced: 5, committed: 5, ..Verdict::default() };
         let house: measure::MeterId = "F1-H08".parse().unwrap();
         let trial = Trial { thief: house.clone(), named: Some(house), days: Some(2.5), agrees: true, false_alarms: 0 };
-        let line = serde_json::to_string(&Summary::new(&verdict, 0, &ages, "mock".to_owned(), trial)).unwrap();
+        let prepaid = Prepaid { account: "flats.3".parse().ok(), warned_s: Some(4.0), cut_s: Some(5.5), closed: 5, agrees: true };
+        let line = serde_json::to_string(&Summary::new(&verdict, 0, &ages, "mock".to_owned(), trial, prepaid)).unwrap();
         let begin = r#"{"produced":5,"committed":5,"lost":0,"doubled":0,"dead_lettered":0,"age_p50_ms":80,"age_p99_ms":80,"kafka":"mock","#;
-        let end = r#""thief":{"thief":"F1-H08","named":"F1-H08","days":2.5,"agrees":true,"false_alarms":0}}"#;
-        assert_eq!(line, format!("{begin}{end}"));
+        let thief = r#""thief":{"thief":"F1-H08","named":"F1-H08","days":2.5,"agrees":true,"false_alarms":0},"#;
+        let end = r#""prepaid":{"account":"flats.3","warned_s":4.0,"cut_s":5.5,"closed":5,"agrees":true}}"#;
+        assert_eq!(line, format!("{begin}{thief}{end}"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use contracts::intervals::{Checks, IntervalLength, Quality};
 use contracts::{FeederIntervalRecord, FeederRecord, HouseRecord, IntervalRecord};
-use measure::{Amperes, FeederId, InvalidId, MeterId, UnixMillis, Volts, WattHours};
+use measure::{Account, Amperes, FeederId, InvalidId, MeterId, UnixMillis, Volts, WattHours};
 
 use super::{HOUSES, INTERVAL_MIN, Interval, POLES, pole};
 
@@ -62,6 +62,7 @@ pub fn records(feeder: &FeederId, start: UnixMillis, it: &Interval) -> Result<Ve
 fn record(meter: MeterId, start: UnixMillis, energy_wh: f64, voltage: f64, current: Option<Amperes>) -> IntervalRecord {
     let wh = |energy: f64| WattHours::from_f64(energy).unwrap_or_default();
     IntervalRecord {
+        account: Some(Account::new(&meter, 0)),
         meter,
         channel: 0,
         length: IntervalLength::QuarterHour,

@@ -1,7 +1,7 @@
 //! One interval in the making: sums over stretches between readings, in whole numbers, so that no order of adding them makes a difference.
 
 use contracts::intervals::{Checks, IntervalLength, IntervalRecord, Quality};
-use measure::{Amperes, Channel, Hertz, MeterId, PowerFactor, UnixMillis, Volts, WattHours, Watts};
+use measure::{Account, Amperes, Channel, Hertz, MeterId, PowerFactor, UnixMillis, Volts, WattHours, Watts};
 
 use super::calendar::{QUARTER_MS, TARIFFS_MAX};
 use super::days::Days;
@@ -135,6 +135,7 @@ impl Window {
         IntervalRecord {
             meter: meter.clone(),
             channel,
+            account: Some(Account::new(meter, channel)),
             length: self.length,
             start_ms: self.start,
             end_ms: self.end,

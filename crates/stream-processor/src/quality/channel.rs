@@ -3,7 +3,7 @@
 use contracts::feeders::FeederEventKind;
 use contracts::quality::{QualityKind, QualityMethod};
 use contracts::{EventRecord, QualityRecord, ReadingRecord, VoltageWeekRecord};
-use measure::{Channel as Number, Flags, MeterId, UnixMillis, Volts};
+use measure::{Account, Channel as Number, Flags, MeterId, UnixMillis, Volts};
 use serde::{Deserialize, Serialize};
 
 use super::excursion::{Change, Excursion, Monitor};
@@ -180,6 +180,7 @@ fn told(change: Option<Change>, kind: QualityKind, short: Option<QualityKind>, l
     let record = QualityRecord {
         meter: cx.meter.clone(),
         channel: cx.number,
+        account: Some(Account::new(cx.meter, cx.number)),
         kind,
         method: QualityMethod::SlowRms,
         start_ms: start,
@@ -215,6 +216,7 @@ impl Context<'_> {
         let record = VoltageWeekRecord {
             meter: self.meter.clone(),
             channel: self.number,
+            account: Some(Account::new(self.meter, self.number)),
             start_ms: week.start,
             end_ms: week.start.saturating_add(WEEK_MS),
             nominal_v: volts(self.rules.nominal_mv),

@@ -96,6 +96,7 @@ fn silence(meter: &MeterId, rules: &Rules, since: UnixMillis, end: Option<UnixMi
     Output::Event(EventRecord::PowerQuality(QualityRecord {
         meter: meter.clone(),
         channel: 0,
+        account: None,
         kind: QualityKind::Silent,
         method: QualityMethod::Heartbeat,
         start_ms: since,

@@ -1,0 +1,313 @@
+//! Promise: six modules on one line are six accounts. What Kafka holds of each, readings, registers and intervals, is of its own load and of
+//! no other's, under the key of the meter. When the credit of one runs out its relay opens, and no other. `kill -9` of the agent in between
+//! loses nothing, doubles nothing, mixes nothing up, and gives nobody credit.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "test code: small numbers, and what is not there fails the test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use contracts::topics::{EVENTS, INTERVALS, KafkaTopic, READINGS};
+use contracts::{EventRecord, IntervalRecord, ReadingRecord};
+use edge_agent::config::{Channel, Credit, Device};
+use fleet::audit::Identity;
+use fleet::load::Load;
+use fleet::pzem_module::PzemLine;
+use measure::{Account, Channel as Number, EventKind, MeterId, Reading, StreamId, UnixMillis, Verdict, WattHours, Watts};
+use promises::child::{Child, Halt};
+use promises::office::{self, Office};
+use promises::{PATIENCE, Stage, books, home};
+use testkit::await_until;
+use wire::command::{Action, Amount};
+use wire::topic::Shard;
+
+/// What the six take, in W; their registers begin a thousand kWh apart.
+const LOADS_W: [f64; 6] = [600.0, 1_100.0, 1_900.0, 2_900.0, 4_200.0, 6_000.0];
+/// Who has little credit: for some 18 s.
+const POOR: Number = 3;
+const LITTLE_MWH: i64 = 15_000;
+const MUCH_MWH: i64 = 1_000_000_000;
+/// From the warning to the cut.
+const GRACE_S: u64 = 2;
+/// Registers show whole Wh.
+const WATT_HOUR: f64 = 1.0;
+
+/// What is true of an account.
+struct Flat {
+    number: Number,
+    account: Account,
+    load: Load,
+    watts: f64,
+    begin: WattHours,
+    relay: PathBuf,
+}
+
+fn flats(meter: &MeterId, dir: &Path) -> Vec<Flat> {
+    let flat = |(number, watts): (Number, f64)| {
+        let (begin, relay) = (WattHours::from_centiwatthours(100_000_000 * (i64::from(number) + 1)), dir.join(format!("relay-{number}")));
+        let contact = relay.clone();
+        // A file that is being written is empty for a moment.
+        let load = Load::new(watts, begin, move || std::fs::read_to_string(&contact).map_or(true, |it| it != "0"));
+        Flat { number, account: Account::new(meter, number), load, watts, begin, relay }
+    };
+    (0..).zip(LOADS_W).map(flat).collect()
+}
+
+impl Flat {
+    fn channel(&self) -> Channel {
+        Channel {
+            address: (self.number > 0).then_some(self.number + 1),
+            credit: Some(Credit::Energy),
+            low: 0.005,
+            grace_s: if self.is_poor() { GRACE_S } else { 86_400 },
+            relay_file: Some(self.relay.clone()),
+            ..Channel::new(self.number)
+        }
+    }
+
+    const fn is_poor(&self) -> bool {
+        self.number == POOR
+    }
+
+    fn relay(&self) -> String {
+        std::fs::read_to_string(&self.relay).unwrap_or_default()
+    }
+
+    /// Whether a register could have shown this.
+    fn is_own(&self, register: WattHours) -> bool {
+        (self.begin.as_f64() - WATT_HOUR..=self.load.register().as_f64()).contains(&register.as_f64())
+    }
+}
+
+/// What Kafka holds, by account.
+struct Seen {
+    readings: BTreeMap<Account, Vec<ReadingRecord>>,
+    /// The latest revision of each minute.
+    minutes: BTreeMap<Account, BTreeMap<UnixMillis, IntervalRecord>>,
+}
+
+async fn seen(stage: &Stage) -> anyhow::Result<Seen> {
+    let mut readings: BTreeMap<Account, Vec<ReadingRecord>> = BTreeMap::new();
+    for reading in books::readings(stage).await? {
+        let account = reading.account.clone().context("a reading without its account")?;
+        readings.entry(account).or_default().push(reading);
+    }
+    readings.values_mut().for_each(|all| all.sort_by_key(|it| it.time_ms));
+    let mut minutes: BTreeMap<Account, BTreeMap<UnixMillis, IntervalRecord>> = BTreeMap::new();
+    for row in stage.topic(&INTERVALS).await? {
+        let minute: IntervalRecord = serde_json::from_slice(&row.value.context("a tombstone")?)?;
+        let account = minute.account.clone().context("an interval without its account")?;
+        let known = minutes.entry(account).or_default().entry(minute.start_ms).or_insert_with(|| minute.clone());
+        if known.revision < minute.revision {
+            *known = minute;
+        }
+    }
+    Ok(Seen { readings, minutes })
+}
+
+impl Seen {
+    fn of(&self, flat: &Flat) -> &[ReadingRecord] {
+        self.readings.get(&flat.account).map_or(&[], Vec::as_slice)
+    }
+
+    /// What it took up to the end of a minute, as its readings tell, in Wh.
+    fn taken_before_a_minute_ended(&self, flat: &Flat) -> Option<f64> {
+        let (first, last) = (self.of(flat).first()?, self.of(flat).last()?);
+        let end = last.time_ms.interval_start(60_000);
+        let before = self.of(flat).iter().rev().find(|it| it.time_ms < end)?;
+        Some(before.import_wh.as_f64() - first.import_wh.as_f64())
+    }
+
+    /// The end of an account's last minute.
+    fn told_until(&self, flat: &Flat) -> Option<UnixMillis> {
+        self.minutes.get(&flat.account)?.values().next_back().map(|it| it.end_ms)
+    }
+
+    /// What an account's minutes say that it took, in Wh, and where its register stood at their end.
+    fn taken(&self, flat: &Flat) -> Option<(f64, WattHours)> {
+        let minutes = self.minutes.get(&flat.account)?;
+        let last = minutes.values().next_back()?.import_register_wh?;
+        Some((minutes.values().map(|it| it.import_wh.as_f64()).sum(), last))
+    }
+}
+
+async fn top_up(stage: &Stage, office: &Office, meter: &MeterId, flats: &[Flat]) -> anyhow::Result<()> {
+    // The one with little credit comes last: it is spent while nobody waits for others.
+    let (poor, others): (Vec<_>, Vec<_>) = flats.iter().partition(|flat| flat.is_poor());
+    for (flat, number) in others.into_iter().chain(poor).zip(1..) {
+        let amount = Amount::MilliwattHours(if flat.is_poor() { LITTLE_MWH } else { MUCH_MWH });
+        office.send(stage, &Office::command(meter, number, Action::TopUp { channel: flat.number, amount })).await?;
+        let outcome = office::await_outcome(stage, number).await?;
+        assert_eq!((outcome.verdict, outcome.account), (Verdict::Done, Some(flat.account.clone())));
+        assert!(outcome.value > 0, "{}: what was owed is more than what was bought", flat.account);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_accounts_stay_apart() -> anyhow::Result<()> {
+    let (mut stage, office) = (Stage::new().await?, Office::default());
+    (stage.commands, stage.intervals) = (true, true);
+    stage.keys.insert("intervals", "rules = { lateness_ms = 0, lengths = ['1min'] }".to_owned());
+    let processor_config = stage.processor_config("processor")?;
+    let mut processor = Child::processor(env!("CARGO_BIN_EXE_processor"), &processor_config, Halt::Never)?;
+    processor.owns(&[0, 1, 2, 3]).await?;
+
+    let meter: MeterId = "flats".parse()?;
+    let flats = flats(&meter, stage.dir());
+    let line = PzemLine::start((1..).zip(&flats).map(|(address, flat)| (address, flat.load.source())))?;
+    let device: Device = toml::from_str("device = 'pzem-004t'\nbus = 'main'\naddress = 1\npoll_ms = 1000")?;
+    let mut config = home::on_line(&mut stage, &meter, ("main", line.path()), device)?;
+    config.commands.keys = vec![office.key()];
+    config.meter[0].channel = flats.iter().map(Flat::channel).collect();
+    let path = stage.dir().join("agent.toml");
+    std::fs::write(&path, toml::to_string(&config)?)?;
+
+    // Everybody buys credit; while the little of one is being spent, the agent dies.
+    let (program, mut accepted) = (env!("CARGO_BIN_EXE_agent"), Vec::new());
+    let mut agent = Child::agent(program, &path, &[])?;
+    top_up(&stage, &office, &meter, &flats).await?;
+    await_until("all have credit", PATIENCE, async || Ok(flats.iter().all(|flat| flat.relay() == "1").then_some(()))).await?;
+    agent.kill().await?;
+    accepted.extend(agent.remaining_lines().await.iter().filter_map(|line| identity(line)));
+    let mut agent = Child::agent(program, &path, &[])?;
+
+    // It runs out, and the others go on.
+    let poor = &flats[usize::from(POOR)];
+    await_until("the relay of the one opens", PATIENCE, async || Ok((poor.relay() == "0").then_some(()))).await?;
+    let stopped = poor.load.register();
+    let then: Vec<_> = flats.iter().map(|flat| flat.load.register()).collect();
+    let mut last = Vec::new();
+    await_until("the registers of the others go on, and a minute ends for all", PATIENCE, async || {
+        let seen = seen(&stage).await?;
+        last = flats.iter().map(|flat| (seen.of(flat).last().map(|it| it.import_wh), seen.taken_before_a_minute_ended(flat))).collect();
+        let others = flats.iter().zip(&then).zip(&last).filter(|((flat, _), _)| !flat.is_poor());
+        let go_on = others.into_iter().all(|((_, then), (now, _))| now.is_some_and(|it| it.as_f64() > then.as_f64() + WATT_HOUR));
+        let ended = last.iter().all(|(_, taken)| taken.is_some_and(|taken| taken > 3.0 * WATT_HOUR));
+        Ok((go_on && ended).then_some(()))
+    })
+    .await
+    .with_context(|| format!("registers were {then:?}; registers, and what was taken in whole minutes, are {last:?}"))?;
+    assert_eq!(poor.load.register(), stopped, "behind an open relay nothing is taken");
+    for flat in &flats {
+        assert_eq!(flat.relay(), if flat.is_poor() { "0" } else { "1" }, "{}", flat.account);
+    }
+    assert!(agent.terminate(PATIENCE).await?.success());
+    let rest = agent.remaining_lines().await;
+    accepted.extend(rest.iter().filter_map(|line| identity(line)));
+    assert!(rest.iter().any(|line| line == "left 0"), "the journal is empty at the end: {rest:?}");
+
+    each_once(&stage, &accepted).await?;
+    let measured = seen(&stage).await?;
+    assert_eq!(measured.readings.keys().collect::<Vec<_>>(), flats.iter().map(|flat| &flat.account).collect::<Vec<_>>());
+    flats.iter().for_each(|flat| shows_its_own_load(&measured, flat));
+    the_credit_was_spent_once(&measured, poor);
+    nobody_else_was_cut(&stage, poor).await?;
+    keys_are_the_meter(&stage, &meter, &[READINGS, EVENTS]).await?;
+
+    let_time_pass(&stage, &meter, &measured).await?;
+    await_until("minutes are told of all", PATIENCE, async || {
+        let seen = seen(&stage).await?;
+        let all_told = |flat: &Flat| seen.told_until(flat) == measured.of(flat).last().map(|it| it.time_ms.interval_start(60_000));
+        Ok(flats.iter().all(all_told).then_some(()))
+    })
+    .await?;
+    let derived = seen(&stage).await?;
+    flats.iter().for_each(|flat| registered_its_own_load(&derived, flat));
+    keys_are_the_meter(&stage, &meter, &[INTERVALS]).await
+}
+
+/// The log is the clock of intervals: a reading of somebody else on the same partition, received ten minutes later, ends their minutes.
+async fn let_time_pass(stage: &Stage, meter: &MeterId, seen: &Seen) -> anyhow::Result<()> {
+    let partition = |meter: &MeterId| Shard::of(meter).partition(4);
+    let neighbours = (0..).filter_map(|number| format!("later-{number}").parse::<MeterId>().ok());
+    let neighbour = neighbours.into_iter().find(|it| partition(it) == partition(meter)).context("no neighbour")?;
+    let last = seen.readings.values().flatten().map(|it| it.received_ms).max().context("no readings")?;
+    let time = last.saturating_add(600_000);
+    let reading = ReadingRecord::new(&neighbour, StreamId(1), 1, time, &Reading { time, ..Reading::default() });
+    stage.write(&READINGS, vec![(neighbour.to_string(), serde_json::to_vec(&reading)?)]).await
+}
+
+/// Everything that the journal said it accepted is in Kafka once, and nothing is there twice.
+async fn each_once(stage: &Stage, accepted: &[Identity]) -> anyhow::Result<()> {
+    let held = books::held(stage).await?;
+    for identity in accepted {
+        assert_eq!(held.count(identity), 1, "{identity:?}");
+    }
+    assert_eq!(fleet::audit::compare(&Default::default(), &held).repeated, []);
+    Ok(())
+}
+
+async fn keys_are_the_meter(stage: &Stage, meter: &MeterId, topics: &[KafkaTopic]) -> anyhow::Result<()> {
+    let mut partitions = BTreeSet::new();
+    for topic in topics {
+        for row in stage.topic(topic).await? {
+            assert_eq!(row.key.as_deref(), Some(meter.as_str().as_bytes()), "{}", topic.name);
+            partitions.insert(row.partition);
+        }
+    }
+    assert_eq!(partitions.len(), 1, "what belongs together lies together: {partitions:?}");
+    Ok(())
+}
+
+fn shows_its_own_load(seen: &Seen, flat: &Flat) {
+    let (account, own) = (&flat.account, Watts::from_f64(flat.watts).unwrap());
+    let readings = seen.of(flat);
+    for reading in readings {
+        let power = reading.raw_active_power_w;
+        assert!(power == own || (flat.is_poor() && power == Watts::default()), "{account} shows {power:?}");
+        assert!(flat.is_own(reading.import_wh), "{account} shows the register {:?}", reading.import_wh);
+        assert_eq!((reading.channel, &reading.meter), (account.channel(), account.meter()));
+    }
+    assert!(readings.windows(2).all(|pair| pair[0].import_wh <= pair[1].import_wh), "{account}: its register went back");
+    let last = readings.last().unwrap();
+    let expected = if flat.is_poor() { 0.0 } else { flat.watts };
+    assert!((last.active_power_w.as_f64() - expected).abs() <= 0.01 * flat.watts, "{account}'s filter says {:?}", last.active_power_w);
+}
+
+fn registered_its_own_load(seen: &Seen, flat: &Flat) {
+    let (account, readings) = (&flat.account, seen.of(flat));
+    let (taken, register) = seen.taken(flat).unwrap();
+    assert!(taken > 3.0 * WATT_HOUR, "{account}'s minutes prove little: {taken} Wh");
+    assert!(flat.is_own(register), "{account}'s minutes end at {register:?}");
+    let difference = register.as_f64() - readings[0].import_wh.as_f64();
+    assert!((taken - difference).abs() <= 0.1, "{account}'s minutes add up to {taken} Wh, its register advanced by {difference} Wh");
+    for minute in seen.minutes[account].values() {
+        assert_eq!((minute.channel, &minute.meter), (account.channel(), account.meter()));
+        assert!(minute.import_wh.as_f64() <= 1.1 * flat.watts / 60.0 + 3.0 * WATT_HOUR, "{account}: {minute:?}");
+        let mean = minute.active_power_mean_w.map_or(flat.watts, Watts::as_f64);
+        assert!(flat.is_poor() || (mean - flat.watts).abs() <= 0.02 * flat.watts, "{account}'s mean power is {mean} W");
+    }
+}
+
+/// What was bought was delivered, and what was taken during the grace, by an agent that looks once a second.
+fn the_credit_was_spent_once(seen: &Seen, poor: &Flat) {
+    let readings = seen.of(poor);
+    let taken = readings.last().unwrap().import_wh.as_f64() - readings[0].import_wh.as_f64();
+    let bought = LITTLE_MWH as f64 / 1_000.0;
+    let slack = poor.watts / 3_600.0 * (GRACE_S as f64 + 10.0);
+    assert!((bought..=bought + slack).contains(&taken), "{} took {taken} Wh for {bought} Wh", poor.account);
+}
+
+async fn nobody_else_was_cut(stage: &Stage, poor: &Flat) -> anyhow::Result<()> {
+    let event = |event| if let EventRecord::Event(it) = event { Some(it) } else { None };
+    let events: Vec<_> = books::events(stage).await?.into_iter().filter_map(event).collect();
+    let mut cut = events.iter().filter(|it| it.kind == EventKind::Disconnected);
+    assert!(cut.clone().count() > 0 && cut.all(|it| it.account.as_ref() == Some(&poor.account)), "{events:?}");
+    let warned =
+        |it: &&contracts::events::HappenedRecord| it.kind == EventKind::DisconnectWarning && it.account.as_ref() == Some(&poor.account);
+    assert!(events.iter().filter(warned).count() >= 1, "a warning comes first: {events:?}");
+    assert!(events.iter().filter(|it| it.kind == EventKind::Started).all(|it| it.account.is_none()), "a start is nobody's");
+    Ok(())
+}
+
+fn identity(line: &str) -> Option<Identity> {
+    let mut words = line.strip_prefix("accepted ")?.split(' ');
+    let meter: MeterId = words.next()?.parse().ok()?;
+    Some(Identity { meter, time: UnixMillis(words.next()?.parse().ok()?), digest: words.next()?.parse().ok()? })
+}
