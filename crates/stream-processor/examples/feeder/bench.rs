@@ -59,6 +59,11 @@ impl Outcome {
         begun.find(|day| *day >= theft_from).map(|day| day - theft_from)
     }
 
+    /// Days in which nobody stole and the detectors watched.
+    pub fn honest_days(&self) -> f64 {
+        self.theft.map_or(self.watched_days, |it| it.from_day as f64 - LEARN_DAYS as f64)
+    }
+
     /// Alarms of this test before a theft began: false ones.
     pub fn false_alarms(&self, test: Test) -> usize {
         let until = self.theft.map_or(f64::INFINITY, |it| it.from_day as f64);
