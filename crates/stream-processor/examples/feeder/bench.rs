@@ -100,7 +100,8 @@ fn pole_name(pole: usize) -> String {
 fn topology() -> anyhow::Result<Feeder> {
     let house = |number: usize| {
         let pole = pole_name(feeder::pole(number));
-        Ok(House { meter: house_name(number).parse()?, pole, class: 1.0, line_side: None, loop_ohm: None, contract_power_w: None })
+        let meter = house_name(number).parse()?;
+        Ok(House { meter, pole, class: 1.0, line_side: None, loop_ohm: None, contract_power_w: None, phase: None })
     };
     let houses = (0..HOUSES).map(house).collect::<anyhow::Result<Vec<_>>>()?;
     let poles = (0..POLES).map(pole_name).collect();

@@ -7,7 +7,10 @@ use tokio_postgres::Transaction;
 use super::database::DatabaseError;
 
 /// What makes each version of the one before it. Released ones never change: a new version is a new file.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_readings_and_intervals", include_str!("migrations/0001_readings_and_intervals.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_readings_and_intervals", include_str!("migrations/0001_readings_and_intervals.sql")),
+    ("0002_alerts_and_houses", include_str!("migrations/0002_alerts_and_houses.sql")),
+];
 
 /// Brings the schema up to date. Whoever comes at the same time waits.
 pub(super) async fn migrate(transaction: &Transaction<'_>, schema: &str) -> Result<(), DatabaseError> {
