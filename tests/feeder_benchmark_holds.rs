@@ -9,6 +9,7 @@ mod methods;
 #[path = "../crates/stream-processor/examples/feeder/rate.rs"]
 mod rate;
 
+use anyhow::Context;
 use fleet::feeder::{FeederConfig, Theft, TheftKind};
 use stream_processor::balance::finding::Test;
 
@@ -52,66 +53,67 @@ fn an_honest_feeder_is_left_alone() {
 
 /// The table of methods in docs/theft.md: with a meter at the pole each is told that is behind one; without, those that take more than a few
 /// percent.
-fn shown(test: &str) {
-    let (method, seed) = METHODS.iter().zip(100..).find(|(it, _)| it.test == test).expect("the method is in the table");
+fn shown(test: &str) -> anyhow::Result<()> {
+    let (method, seed) = METHODS.iter().zip(100..).find(|(it, _)| it.test == test).context("the method is in the table")?;
     let Method { name, kind, by_balance, .. } = *method;
     let said = method.compared();
     assert_eq!(said.map(|it| it.verdict), method.expected(), "{name}: {said:?}");
     let theft = Some(Theft { kind, house: 8, from_day: 19 });
-    let outcome = run(seed, &FeederConfig { days: 23, stress: true, theft }).unwrap();
+    let outcome = run(seed, &FeederConfig { days: 23, stress: true, theft })?;
     assert_eq!(outcome.days_to_detect(Some(Test::Balance)).is_some(), by_balance, "{name}: {:?}", outcome.findings);
+    Ok(())
 }
 
 #[test]
-fn a_bypass() {
-    shown("a_bypass");
+fn a_bypass() -> anyhow::Result<()> {
+    shown("a_bypass")
 }
 
 #[test]
-fn a_reversed_register() {
-    shown("a_reversed_register");
+fn a_reversed_register() -> anyhow::Result<()> {
+    shown("a_reversed_register")
 }
 
 #[test]
-fn an_obstructed_register() {
-    shown("an_obstructed_register");
+fn an_obstructed_register() -> anyhow::Result<()> {
+    shown("an_obstructed_register")
 }
 
 #[test]
-fn remote_slowing() {
-    shown("remote_slowing");
+fn remote_slowing() -> anyhow::Result<()> {
+    shown("remote_slowing")
 }
 
 #[test]
-fn a_tampered_neutral() {
-    shown("a_tampered_neutral");
+fn a_tampered_neutral() -> anyhow::Result<()> {
+    shown("a_tampered_neutral")
 }
 
 #[test]
-fn a_discharge() {
-    shown("a_discharge");
+fn a_discharge() -> anyhow::Result<()> {
+    shown("a_discharge")
 }
 
 #[test]
-fn over_reading() {
-    shown("over_reading");
+fn over_reading() -> anyhow::Result<()> {
+    shown("over_reading")
 }
 
 #[test]
-fn under_reading() {
-    shown("under_reading");
+fn under_reading() -> anyhow::Result<()> {
+    shown("under_reading")
 }
 
 #[test]
-fn a_hook() {
-    shown("a_hook");
+fn a_hook() -> anyhow::Result<()> {
+    shown("a_hook")
 }
 
 #[test]
 fn each_method_names_a_test_that_is_there() {
     let here = include_str!("feeder_benchmark_holds.rs");
     for Method { test, .. } in METHODS {
-        assert!(here.contains(&format!("fn {test}() {{\n    shown(\"{test}\");")), "{test}");
+        assert!(here.contains(&format!("fn {test}() -> anyhow::Result<()> {{\n    shown(\"{test}\")")), "{test}");
     }
 }
 

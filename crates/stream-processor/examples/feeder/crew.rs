@@ -25,7 +25,7 @@ pub fn run<T: Send>(name: &str, count: u64, each: impl Fn(u64) -> anyhow::Result
     };
     let cores = thread::available_parallelism().map_or(1, |it| it.get());
     let mut all = thread::scope(|scope| {
-        let crew: Vec<_> = (0..cores).map(|_| scope.spawn(&work)).collect();
+        let crew: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         let results = crew.into_iter().map(|it| it.join().map_err(|_| anyhow::anyhow!("a feeder's run ended in a panic"))?);
         results.collect::<anyhow::Result<Vec<_>>>()
     })?

@@ -101,7 +101,7 @@ fn what_was_kept_leads_back() {
     for nonsense in [
         Kept { sealed: 0, ..kept.clone() },
         Kept { shapes: kept.shapes.iter().rev().cloned().collect(), ..kept.clone() },
-        Kept { shapes: kept.shapes.iter().cloned().map(|it| Shape { register: 2, ..it }).take(1).collect(), ..kept },
+        Kept { shapes: vec![Shape { register: 2, ..kept.shapes[0].clone() }], ..kept },
     ] {
         assert!(Profile::load(nonsense).is_none());
     }
