@@ -1,12 +1,12 @@
 //! Promise: `kill -9` of the processor before it produces intervals, before it commits them and right after that changes nothing: Kafka
 //! holds the records that one computation over all readings gives, each once and in the same order; and those of meters on a feeder once
-//! more on the feeder's partition, each once.
+//! more on the feeder's partition, each once. So it is with gaps that are estimated by like days which no replay reaches any more.
 #![expect(clippy::arithmetic_side_effects, reason = "test code: small numbers")]
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use contracts::intervals::IntervalLength;
+use contracts::intervals::{IntervalLength, Quality};
 use contracts::topics::{FEEDER_INTERVALS, INTERVALS, READINGS, TOPOLOGY};
 use contracts::{FeederIntervalRecord, IntervalRecord, ReadingRecord};
 use measure::{ClockQuality, MeterId, Reading, Register, StreamId, UnixMillis, Volts, WattHours, Watts};
@@ -14,14 +14,17 @@ use promises::child::{Child, Halt};
 use promises::{PATIENCE, Stage};
 use stream_processor::balance::topology::Topology;
 use stream_processor::derive::{Mark, Transform};
-use stream_processor::interval::{Aggregator, Calendar, Rules, Settings};
+use stream_processor::interval::{Aggregator, Calendar, Output, Rules, Settings};
 use testkit::await_until;
 use testkit::kafka::Row;
 use wire::topic::Shard;
 
 const METERS: u16 = 8;
-/// 2026-11-29 00:00 UTC; what the readings say of time, which has nothing to do with when they are written.
-const BEGIN_MS: i64 = 1_795_910_400_000;
+/// Readings of a meter in each phase: a day of them.
+const STEPS: i64 = 480;
+const STEP_MS: i64 = 180_000;
+/// 2026-11-30 00:00 UTC, a Monday; what the readings say of time, which has nothing to do with when they are written.
+const BEGIN_MS: i64 = 1_795_996_800_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_each_phase() -> anyhow::Result<()> {
@@ -31,22 +34,24 @@ async fn killed_at_each_phase() -> anyhow::Result<()> {
     stage.create_topics().await?;
     publish_feeders(&stage).await?;
     let config = stage.processor_config("processor")?;
-    let mut hour = 0;
+    let mut day = 0;
     for phase in ["before_produce", "before_commit", "after_commit_before_ack"] {
         let mut victim = Child::processor(program, &config, Halt::Park(phase))?;
         victim.owns(&[0, 1, 2, 3]).await?;
-        write(&stage, hour).await?;
-        hour += 1;
+        write(&stage, day).await?;
+        day += 1;
         victim.halted().await.with_context(|| phase.to_owned())?;
         victim.kill().await?;
     }
     let mut last = Child::processor(program, &config, Halt::Never)?;
     last.owns(&[0, 1, 2, 3]).await?;
-    write(&stage, hour).await?;
+    write(&stage, day).await?;
 
     let expected = recomputed(&stage.topic(&READINGS).await?)?;
     let count = expected.values().map(Vec::len).sum::<usize>();
     assert!(count > 100 * usize::from(METERS), "{count} intervals prove little");
+    let by_like_days = expected.values().flatten().filter(|it| it.meter.as_str() == "M5" && it.quality == Quality::Estimated).count();
+    assert!(by_like_days > 20, "{by_like_days} estimates of gaps of five hours prove little");
     let written = await_until("all intervals are in Kafka", PATIENCE, async || {
         let rows = stage.topic(&INTERVALS).await?;
         Ok((rows.len() >= count).then_some(rows))
@@ -89,18 +94,25 @@ async fn publish_feeders(stage: &Stage) -> anyhow::Result<()> {
     stage.write(&TOPOLOGY, rows.collect::<anyhow::Result<_>>()?).await
 }
 
-/// An hour of every meter, a reading each half minute, with an offline quarter of an hour of one of them that comes late.
-async fn write(stage: &Stage, hour: i64) -> anyhow::Result<()> {
+/// A day of every meter, a reading each three minutes. M3 is offline for an hour and a half and sends that late; M5 is silent for five hours of
+/// the last two afternoons, and what it would have said is lost.
+async fn write(stage: &Stage, day: i64) -> anyhow::Result<()> {
     let mut records = Vec::new();
     let mut backlog = Vec::new();
-    for half_minute in 0..120_i64 {
-        let number = hour * 120 + half_minute;
+    for step in 0..STEPS {
+        let number = day * STEPS + step;
         for meter in 0..METERS {
             let id: MeterId = format!("M{meter}").parse()?;
-            let time = UnixMillis(BEGIN_MS + number * 30_000);
-            let is_offline = meter == 3 && (40..70).contains(&half_minute);
-            let received = if is_offline { BEGIN_MS + (hour * 120 + 70) * 30_000 } else { time.0 + 200 };
-            let energy = WattHours::from_centiwatthours(number * (100 + i64::from(meter)));
+            let time = UnixMillis(BEGIN_MS + number * STEP_MS);
+            let is_offline = meter == 3 && (40..70).contains(&step);
+            if meter == 5 && day >= 2 && (270..370).contains(&step) {
+                continue;
+            }
+            let received = if is_offline { BEGIN_MS + (day * STEPS + 70) * STEP_MS } else { time.0 + 200 };
+            // Ten times as much from 16 to 18 o'clock on the first day, and more each day: one that is forgotten makes another mean.
+            let evening = (9 + 3 * day) * (step - 320).clamp(0, 40);
+            let before = day * 840 + 60 * day * (day - 1);
+            let energy = WattHours::from_centiwatthours((before + step + evening) * (100 + i64::from(meter)));
             let reading = Reading {
                 time,
                 clock: ClockQuality::Synchronised,
@@ -113,7 +125,7 @@ async fn write(stage: &Stage, hour: i64) -> anyhow::Result<()> {
             let row = (id.to_string(), serde_json::to_vec(&record)?);
             if is_offline { backlog.push(row) } else { records.push(row) }
         }
-        if half_minute == 70 {
+        if step == 70 {
             records.append(&mut backlog);
         }
     }
@@ -123,14 +135,15 @@ async fn write(stage: &Stage, hour: i64) -> anyhow::Result<()> {
 /// What one aggregator a partition makes of all readings.
 fn recomputed(readings: &[Row]) -> anyhow::Result<BTreeMap<i32, Vec<IntervalRecord>>> {
     let rules = Rules::new(Settings::default(), Calendar::default())?;
-    let mut partitions: BTreeMap<i32, (Aggregator, Vec<IntervalRecord>)> = BTreeMap::new();
+    let mut partitions: BTreeMap<i32, (Aggregator, Vec<Output>)> = BTreeMap::new();
     for row in readings {
         let reading: ReadingRecord = serde_json::from_slice(row.value.as_deref().context("a tombstone")?)?;
         let empty = || (Aggregator::new(rules.clone(), Mark::BEGINNING.into()), Vec::new());
         let (aggregator, out) = partitions.entry(row.partition).or_insert_with(empty);
         Transform::take(aggregator, row.offset, &reading, out);
     }
-    Ok(partitions.into_iter().map(|(partition, (_, records))| (partition, records)).collect())
+    let intervals = |out: Vec<Output>| out.into_iter().filter_map(Output::interval).collect();
+    Ok(partitions.into_iter().map(|(partition, (_, out))| (partition, intervals(out))).collect())
 }
 
 fn by_partition(rows: &[Row]) -> anyhow::Result<BTreeMap<i32, Vec<IntervalRecord>>> {

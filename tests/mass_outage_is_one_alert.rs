@@ -111,8 +111,8 @@ fn meters(feeder: &str, houses: usize) -> impl Iterator<Item = String> {
 
 async fn publish(stage: &Stage, feeder: &str, houses: usize) -> anyhow::Result<()> {
     let house = |meter: String| {
-        let (pole, class, line_side, loop_ohm, contract_power_w) = ("p".to_owned(), 1.0, None, None, None);
-        Ok(HouseRecord { meter: meter.parse()?, pole, class, line_side, loop_ohm, contract_power_w })
+        let (pole, class, line_side, loop_ohm, contract_power_w, phase) = ("p".to_owned(), 1.0, None, None, None, None);
+        Ok(HouseRecord { meter: meter.parse()?, pole, class, line_side, loop_ohm, contract_power_w, phase })
     };
     let record = FeederRecord {
         id: feeder.parse()?,

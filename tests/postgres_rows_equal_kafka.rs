@@ -1,4 +1,5 @@
-//! Promise: PostgreSQL holds what Kafka holds: each reading once, each interval in its latest revision, to the last digit. `kill -9` of the
+//! Promise: PostgreSQL holds what Kafka holds: each reading once, each interval in its latest revision, each alert in its latest state, each
+//! house where it hangs now, to the last digit. `kill -9` of the
 //! processor before it stores rows, before it commits them and right after that changes nothing; nor does a PostgreSQL that goes away and
 //! comes back, nor one that is brought back from a backup, nor records that no row can be made of.
 #![expect(clippy::arithmetic_side_effects, reason = "test code: small numbers")]
@@ -7,11 +8,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use contracts::intervals::IntervalLength;
-use contracts::topics::{INTERVALS, READINGS};
-use contracts::{IntervalRecord, ReadingRecord};
+use contracts::topics::{ALERTS, INTERVALS, READINGS, TOPOLOGY};
+use contracts::{AlertId, AlertRecord, FeederRecord, IntervalRecord, ReadingRecord};
 use measure::{Channel, ClockQuality, MeterId, Reading, Register, StreamId, UnixMillis, Volts, WattHours, Watts};
 use promises::child::{Child, Halt};
-use promises::rows::get;
+use promises::rows::{HouseRow, get};
 use promises::{PATIENCE, Rows, Stage};
 use testkit::{Postgres, await_until};
 
@@ -98,7 +99,38 @@ async fn write(stage: &Stage, hour: i64) -> anyhow::Result<()> {
     }
     records.push(("M1".to_owned(), b"{\"meter\":\"M1\"".to_vec()));
     records.push(row(&"M2".parse()?, 0, 1, UnixMillis(i64::MAX), BEGIN_MS)?);
-    stage.write(&READINGS, records).await
+    stage.write(&READINGS, records).await?;
+    write_grid(stage, hour).await
+}
+
+/// Two feeders that change by the hour, one of which is gone every other hour, and an alert of each hour that somebody shelves; and what is
+/// neither.
+async fn write_grid(stage: &Stage, hour: i64) -> anyhow::Result<()> {
+    let mut feeder: FeederRecord = golden(include_str!("../crates/contracts/golden/grid.topology.v1.json"))?.remove(0);
+    let line_side = (hour % 2 == 0).then(|| "S7".parse()).transpose()?;
+    if let Some(house) = feeder.houses.first_mut() {
+        (house.contract_power_w, house.loop_ohm, house.line_side) = (Some(1_000.5 + hour as f64), Some(0.3), line_side);
+    }
+    let mut rows = vec![("F1".to_owned(), serde_json::to_vec(&feeder)?)];
+    feeder.id = "F2".parse()?;
+    feeder.houses.truncate(1);
+    if let Some(house) = feeder.houses.first_mut() {
+        (house.meter, house.line_side) = (format!("M9{hour}").parse()?, None);
+    }
+    // What can't be so counts as taken away.
+    rows.push(("F2".to_owned(), if hour % 2 == 0 { b"{}".to_vec() } else { serde_json::to_vec(&feeder)? }));
+    stage.write(&TOPOLOGY, rows).await?;
+    let mut alerts = vec![("nobody".to_owned(), b"{".to_vec())];
+    for mut record in golden::<AlertRecord>(include_str!("../crates/contracts/golden/alerts.v1.json"))? {
+        record.alert = AlertId(u128::try_from(hour)? + 1);
+        record.at_ms = record.at_ms.saturating_add(hour * 3_600_001);
+        alerts.push((record.feeder.to_string(), serde_json::to_vec(&record)?));
+    }
+    stage.write(&ALERTS, alerts).await
+}
+
+fn golden<T: serde::de::DeserializeOwned>(text: &str) -> anyhow::Result<Vec<T>> {
+    Ok(serde_json::from_str(text)?)
 }
 
 fn row(id: &MeterId, channel: Channel, number: i64, time: UnixMillis, received: i64) -> anyhow::Result<(String, Vec<u8>)> {
@@ -132,11 +164,29 @@ async fn equal(stage: &Stage, postgres: &Postgres) -> anyhow::Result<()> {
         // Intervals of the last hour but the last two minutes must be there, or they are still to be derived.
         let is_settled = !intervals.is_empty() && last == (readings.len(), intervals.len());
         last = (readings.len(), intervals.len());
-        Ok((is_settled && stored == readings && latest == intervals).then_some(intervals))
+        let grid_is_equal = is_equal_grid(stage, &rows).await?;
+        Ok((is_settled && grid_is_equal && stored == readings && latest == intervals).then_some(intervals))
     });
     let intervals = equal.await.with_context(|| format!("Kafka holds {last:?} readings and intervals"))?;
     assert!(intervals.values().any(|it| it.revision > 1), "no interval was revised: this proves little");
     Ok(())
+}
+
+/// Whether alerts and houses are the latest that Kafka holds.
+async fn is_equal_grid(stage: &Stage, rows: &Rows) -> anyhow::Result<bool> {
+    let mut feeders: BTreeMap<Vec<u8>, Vec<HouseRow>> = BTreeMap::new();
+    for row in stage.topic(&TOPOLOGY).await? {
+        let feeder = serde_json::from_slice::<FeederRecord>(row.value.as_deref().unwrap_or_default());
+        feeders.insert(row.key.context("a feeder")?, feeder.map(|it| HouseRow::of(&it)).unwrap_or_default());
+    }
+    let mut alerts: BTreeMap<AlertId, AlertRecord> = BTreeMap::new();
+    for row in stage.topic(&ALERTS).await? {
+        let Ok(record) = serde_json::from_slice::<AlertRecord>(row.value.as_deref().unwrap_or_default()) else { continue };
+        alerts.insert(record.alert, record);
+    }
+    let stored: BTreeMap<AlertId, AlertRecord> = rows.alerts().await?.into_iter().map(|it| (it.alert, it)).collect();
+    let houses: Vec<HouseRow> = feeders.into_values().flatten().collect();
+    Ok(!alerts.is_empty() && !houses.is_empty() && stored == alerts && rows.houses().await? == houses)
 }
 
 async fn in_kafka(stage: &Stage) -> anyhow::Result<(BTreeMap<ReadingKey, ReadingRecord>, BTreeMap<IntervalKey, IntervalRecord>)> {
@@ -180,6 +230,7 @@ async fn offsets(postgres: &Postgres) -> anyhow::Result<Vec<(String, i32, i64)>>
     let rows = Rows::open(&postgres.url(), SCHEMA).await?;
     // Accounts are made by the table, and nobody else may write them.
     let copies = "create table readings_before as table readings; create table intervals_before as table intervals; \
+                  create table alerts_before as table alerts; create table houses_before as table houses; \
                   alter table readings_before drop column account; alter table intervals_before drop column account";
     rows.client().batch_execute(copies).await?;
     let found = rows.client().query("select topic, partition, next_offset from kafka_offsets", &[]).await?;
@@ -188,7 +239,8 @@ async fn offsets(postgres: &Postgres) -> anyhow::Result<Vec<(String, i32, i64)>>
 
 async fn bring_back(postgres: &Postgres, offsets: &[(String, i32, i64)]) -> anyhow::Result<()> {
     let rows = Rows::open(&postgres.url(), SCHEMA).await?;
-    let back = "truncate readings, intervals; insert into readings table readings_before; insert into intervals table intervals_before";
+    let back = "truncate readings, intervals, alerts, houses; insert into readings table readings_before; \
+                insert into intervals table intervals_before; insert into alerts table alerts_before; insert into houses table houses_before";
     rows.client().batch_execute(back).await?;
     for (topic, partition, next) in offsets {
         let update = "update kafka_offsets set next_offset = $3 where topic = $1 and partition = $2";

@@ -10,7 +10,7 @@ use measure::{Amperes, ClockQuality, FeederId, Raw, Reading, Register, StreamId,
 use stream_processor::analytics::partition::{Output as Analysed, Partition};
 use stream_processor::balance::topology::Feeder;
 use stream_processor::derive::{Mark, Transform};
-use stream_processor::interval::{Aggregator, Calendar, Rules, Settings};
+use stream_processor::interval::{self, Aggregator, Calendar, Rules, Settings};
 use stream_processor::metrics::Metrics;
 use stream_processor::quality::{self, Output, Watch};
 
@@ -44,7 +44,7 @@ fn intervals(readings: &[ReadingRecord]) -> anyhow::Result<Vec<IntervalRecord>> 
     let mut aggregator = Aggregator::new(Rules::new(settings, Calendar::default())?, Mark::BEGINNING.into());
     let mut out = Vec::new();
     readings.iter().zip(0..).for_each(|(reading, offset)| Transform::take(&mut aggregator, offset, reading, &mut out));
-    Ok(out)
+    Ok(out.into_iter().filter_map(interval::Output::interval).collect())
 }
 
 fn signs(readings: &[ReadingRecord]) -> anyhow::Result<Vec<FeederEventKind>> {

@@ -55,7 +55,7 @@ pub struct AlertRecord {
     /// The alert's id: 32 hexadecimal digits.
     #[schemars(with = "String")]
     pub alert: AlertId,
-    /// The test that found it: `feeder_balance`, `voltage_drop`, `pair`, `edge_evidence`, `supply_lost`. New rules may come.
+    /// The test that found it: `feeder_balance`, `voltage_drop`, `pair`, `edge_evidence`, `unbalance`, `supply_lost`. New rules may come.
     pub rule: String,
     /// How much it matters: `info`, `warning`, `critical`.
     pub severity: AlertSeverity,

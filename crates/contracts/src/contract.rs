@@ -31,7 +31,7 @@ impl Contract {
 }
 
 /// Every contract.
-pub fn all() -> [Contract; 16] {
+pub fn all() -> [Contract; 17] {
     [
         Contract::of::<ReadingRecord>("meter.readings.v1"),
         Contract::of::<EventRecord>("meter.events.v1"),
@@ -40,6 +40,7 @@ pub fn all() -> [Contract; 16] {
         Contract::of::<FeederEventRecord>("feeder.events.v1"),
         Contract::of::<FeederStateRecord>("feeder.state.v1"),
         Contract::of::<MeterStateRecord>("meter.state.v1"),
+        Contract::of::<MeterStateRecord>("meter.profiles.v1"),
         Contract::of::<AlertRecord>("alerts.v1"),
         Contract::of::<AlertActionRecord>("alerts.actions.v1"),
         Contract::of::<FeederRecord>("grid.topology.v1"),

@@ -1,4 +1,4 @@
-//! `feeder.intervals.v1`, `feeder.events.v1`, `feeder.state.v1` and `meter.state.v1`: what is known of a feeder's meters in one place, and how
+//! `feeder.intervals.v1`, `feeder.events.v1`, `feeder.state.v1`, `meter.state.v1` and `meter.profiles.v1`: what is known of a feeder's meters in one place, and how
 //! far it and they have been thought through. Internal.
 
 use measure::{FeederId, MeterId, UnixMillis};
@@ -63,6 +63,8 @@ pub enum FeederEventKind {
     Silent,
     /// It sends again.
     Heard,
+    /// It says that its supply is failing.
+    LastGasp,
     /// It measures no voltage.
     Interrupted,
     /// It measures one again.
@@ -85,7 +87,8 @@ pub enum FeederEventKind {
     NeutralMissing,
 }
 
-/// What the head-end knows of a meter's power quality, up to an offset of its partition of `meter.readings.v1`. The key is the meter. Internal.
+/// What the head-end knows of a meter, up to an offset of its partition of `meter.readings.v1`: of its power quality (`meter.state.v1`), or of
+/// the days that its gaps are estimated by (`meter.profiles.v1`). The key is the meter. Internal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename = "MeterState")]
 pub struct MeterStateRecord {

@@ -33,7 +33,7 @@ pub struct IntervalRecord {
     pub revision: u32,
     /// How the registers at its boundaries are known, the worse of the two: A, R, E, S or X.
     pub quality: Quality,
-    /// What validation noticed: `GAP`, `ROLLOVER`, `EXCHANGE`, `HIGH`, `ZERO`, `SPIKE`, `SUM`. New names may come.
+    /// What validation noticed: `GAP`, `ROLLOVER`, `EXCHANGE`, `HIGH`, `ZERO`, `SPIKE`, `SUM`, `LIKE_DAY`. New names may come.
     #[schemars(with = "Vec<String>")]
     pub checks: Checks,
     /// Imported energy, in Wh; with quality X only the part that is known.
@@ -161,10 +161,10 @@ pub enum Quality {
     /// A boundary's register is interpolated between readings that follow each other without a gap.
     #[serde(rename = "R")]
     RegisterScaled,
-    /// Estimated: a boundary lies in a gap; its register is interpolated linearly across it.
+    /// Estimated: a boundary lies in a gap; its register is interpolated linearly across a short one, and by like days across a long one.
     #[serde(rename = "E")]
     Estimated,
-    /// Substituted: a boundary lies in a gap too long to say how the energy in it was spread.
+    /// Substituted: a boundary lies in a long gap, and no like day says how the energy in it was spread.
     #[serde(rename = "S")]
     Substituted,
     /// Failed: the registers do not tell the energy; what is given is the part that they tell.
@@ -190,6 +190,8 @@ bitflags! {
         const SPIKE = 1 << 5;
         /// The energies do not add up to the difference of the registers.
         const SUM = 1 << 6;
+        /// Energy of a long gap in it lies where like days had it.
+        const LIKE_DAY = 1 << 7;
     }
 }
 

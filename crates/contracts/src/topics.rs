@@ -118,6 +118,22 @@ pub const METER_STATE: KafkaTopic = KafkaTopic {
     description: "What is known of each meter's power quality, up to an offset: what a successor goes on from.",
 };
 
+/// What long gaps are estimated by.
+pub const METER_PROFILES: KafkaTopic = KafkaTopic {
+    name: "meter.profiles.v1",
+    key: "meter",
+    cleanup: Cleanup::Compact,
+    internal: true,
+    taken: false,
+    settings: &[
+        ("segment.bytes", "16777216"),
+        ("segment.ms", "600000"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+        ("max.compaction.lag.ms", "600000"),
+    ],
+    description: "What each meter's channels registered by the time of the day, a few days of each kind: what long gaps are estimated by.",
+};
+
 /// Bytes of the longest record of [`FEEDER_STATE`]: a feeder of 256 houses.
 pub const FEEDER_STATE_BYTES_MAX: &str = "8388608";
 
@@ -232,7 +248,7 @@ pub const INTERVALS_AVRO: KafkaTopic =
     KafkaTopic { name: "meter.intervals.v1.avro", description: "meter.intervals.v1 in Avro, in Confluent's wire format.", ..INTERVALS };
 
 /// All topics, but for those in Avro.
-pub const ALL: [KafkaTopic; 14] = [
+pub const ALL: [KafkaTopic; 15] = [
     READINGS,
     EVENTS,
     INTERVALS,
@@ -240,6 +256,7 @@ pub const ALL: [KafkaTopic; 14] = [
     FEEDER_EVENTS,
     FEEDER_STATE,
     METER_STATE,
+    METER_PROFILES,
     ALERTS,
     ALERT_ACTIONS,
     TOPOLOGY,

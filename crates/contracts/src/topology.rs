@@ -47,6 +47,35 @@ pub struct HouseRecord {
     /// Power that the contract allows, in W.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract_power_w: Option<f64>,
+    /// The phase that it is on: `L1`, `L2` or `L3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+}
+
+/// A phase of a feeder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Phase {
+    /// The first.
+    L1,
+    /// The second.
+    L2,
+    /// The third.
+    L3,
+}
+
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::L1, Self::L2, Self::L3];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+            Self::L3 => "L3",
+        }
+    }
 }
 
 const fn class_1() -> f64 {

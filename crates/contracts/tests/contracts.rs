@@ -74,6 +74,8 @@ fn golden_files_lead_back_to_the_values() {
     assert_eq!(golden, [feeder_event()]);
     let golden: Vec<MeterStateRecord> = serde_json::from_value(read(&path("golden/meter.state.v1.json"))).unwrap();
     assert_eq!(golden, [meter_state()]);
+    let golden: Vec<MeterStateRecord> = serde_json::from_value(read(&path("golden/meter.profiles.v1.json"))).unwrap();
+    assert_eq!(golden, [meter_state()]);
     let golden: Vec<AlertRecord> = serde_json::from_value(read(&path("golden/alerts.v1.json"))).unwrap();
     assert_eq!(golden, alerts());
     let golden: Vec<AlertActionRecord> = serde_json::from_value(read(&path("golden/alerts.actions.v1.json"))).unwrap();

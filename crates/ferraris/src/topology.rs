@@ -20,7 +20,7 @@ pub enum Command {
         The file, by example:\n  \
         [[feeder]]\n  id = \"F1\"\n  line_meter = \"L1\"          # the meter where the line begins\n  line_class = 0.5            # percent; default 1\n  \
         poles = [\"p1\", \"p2\"]       # from the transformer on\n  [[feeder.house]]\n  meter = \"M1\"\n  pole = \"p1\"\n  class = 1.0                 # percent; default 1\n  \
-        contract_power_w = 5750     # optional\n  line_side = \"S1\"            # optional: a meter at the pole before this house, with\n  \
+        contract_power_w = 5750     # optional\n  phase = \"L1\"                # optional: L1, L2 or L3\n  line_side = \"S1\"            # optional: a meter at the pole before this house, with\n  \
         loop_ohm = 0.3              # the resistance of the service, both conductors\n\n\
         Exit code 1: the file can't be so.")]
     Check {

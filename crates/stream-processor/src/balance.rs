@@ -9,6 +9,8 @@
 //! | [`mod@drop`] | voltage drops with registered currents | the same, and voltages | the house, or the pole |
 //! | [`evidence`] | what a meter's own edge filter noticed | nothing | the meter |
 //!
+//! And one room says how the phases share what flows: [`unbalance`].
+//!
 //! A [`watch::FeederWatch`] runs the second and third for one feeder. What a test has to say is a [`finding::Finding`].
 
 #![expect(
@@ -24,4 +26,5 @@ pub mod finding;
 pub mod losses;
 pub mod pair;
 pub mod topology;
+pub mod unbalance;
 pub mod watch;

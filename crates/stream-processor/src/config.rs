@@ -314,7 +314,10 @@ mod tests {
             ("[analytics]\nsettle_ms = 5", "analytics.settle_ms must be between 900000"),
             ("[postgres]\nenabled = true\nschema = 'a\"b'", "postgres.schema must be"),
             ("[postgres]\nbatch_rows_max = 0", "postgres.batch_rows_max must be"),
-            ("[postgres]\nenabled = true\nreadings = false\nintervals = false", "postgres makes rows of nothing"),
+            (
+                "[postgres]\nenabled = true\nreadings = false\nintervals = false\nalerts = false\ntopology = false",
+                "postgres makes rows of nothing",
+            ),
             ("[avro]\nregistry_url = 'localhost'", "avro.registry_url must begin with http:// or https://"),
             ("[webhook]\nenabled = true\nurl = 'localhost:9093'", "webhook.url must begin with http:// or https://"),
             ("[webhook]\nrepeat_ms = 0", "webhook.repeat_ms must be"),

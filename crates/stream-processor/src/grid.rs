@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::topics::TOPOLOGY;
-use contracts::{FeederEventRecord, FeederIntervalRecord, FeederRecord, IntervalRecord};
+use contracts::{FeederEventRecord, FeederIntervalRecord, FeederRecord};
 use measure::{FeederId, MeterId};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -20,6 +20,7 @@ use wire::topic::Shard;
 
 use crate::balance::topology::Feeder;
 use crate::derive::{Copied, Copies};
+use crate::interval;
 use crate::kafka::{Clients, Context, Group};
 use crate::metrics::Metrics;
 use crate::quality::watch::Contracts;
@@ -73,9 +74,10 @@ impl Copies<Output> for Grid {
     }
 }
 
-impl Copies<IntervalRecord> for Grid {
+impl Copies<interval::Output> for Grid {
     /// For its feeder; none if the topology does not know its meter, or it is no quarter of an hour.
-    fn copy(&self, interval: &IntervalRecord) -> Option<Copied> {
+    fn copy(&self, output: &interval::Output) -> Option<Copied> {
+        let interval::Output::Interval(interval) = output else { return None };
         if interval.length != contracts::intervals::IntervalLength::QuarterHour {
             return None;
         }

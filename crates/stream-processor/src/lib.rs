@@ -21,6 +21,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod derive;
+pub mod gasp;
 pub mod grid;
 pub mod http;
 pub mod interval;

@@ -1,6 +1,6 @@
 //! Which meters of a feeder have no supply, and where it is lost: pure, from what is heard of each meter.
 //!
-//! A meter is lost that is silent, or that measures no voltage. Of silence alone nobody can say whether supply or connection is gone. What the
+//! A meter is lost that is silent, that measures no voltage, or that said with its last gasp that its supply fails. Of silence alone nobody can say whether supply or connection is gone. What the
 //! others say tells where:
 //!
 //! | lost | the line's meter | so it is |
@@ -20,6 +20,8 @@ use measure::{FeederId, MeterId, UnixMillis};
 use crate::balance::finding::{Finding, Subject, Test};
 use crate::balance::topology::Feeder;
 
+/// A last gasp that neither silence nor a missing voltage has confirmed for so long is forgotten, in ms.
+pub const GASP_MS: i64 = 600_000;
 /// So many meters of a feeder that are lost together are one outage.
 pub const STORM: usize = 3;
 
@@ -34,6 +36,7 @@ pub struct Lost {
     pub since: UnixMillis,
     silent: bool,
     interrupted: bool,
+    gasped: bool,
 }
 
 /// What an event changed.
@@ -54,15 +57,16 @@ pub struct Outages {
 impl Outages {
     /// Takes the event at `offset`, which Kafka got at `at`; what it changed.
     pub fn take(&mut self, offset: i64, at: UnixMillis, event: &FeederEventRecord) -> Option<Turn> {
-        use FeederEventKind::{Heard, Interrupted, Silent, Supplied};
+        use FeederEventKind::{Heard, Interrupted, LastGasp, Silent, Supplied};
         let lost = self.feeders.entry(event.feeder.clone()).or_default();
         match event.kind {
-            Silent | Interrupted => {
+            Silent | Interrupted | LastGasp => {
                 let is_new = !lost.contains_key(&event.meter);
-                let new = Lost { offset, at, since: event.since_ms, silent: false, interrupted: false };
+                let new = Lost { offset, at, since: event.since_ms, silent: false, interrupted: false, gasped: false };
                 let it = lost.entry(event.meter.clone()).or_insert(new);
                 it.silent |= event.kind == Silent;
                 it.interrupted |= event.kind == Interrupted;
+                it.gasped |= event.kind == LastGasp;
                 is_new.then_some(Turn::Lost(*it))
             }
             // Who is heard again says anew whether there is a voltage.
@@ -77,6 +81,20 @@ impl Outages {
             }
             _ => None,
         }
+    }
+
+    /// It is `now`: the meters whose gasp was heard and nothing that confirms it for [`GASP_MS`], which count as lost no more.
+    pub fn expire(&mut self, now: UnixMillis) -> Vec<(FeederId, MeterId)> {
+        let doubtful = |it: &Lost| it.gasped && !it.silent && !it.interrupted && now.millis_since(it.at) >= GASP_MS;
+        let expired = self.feeders.iter().flat_map(|(feeder, lost)| {
+            let meters = lost.iter().filter(|(_, it)| doubtful(it)).map(|(meter, _)| meter);
+            meters.map(|meter| (feeder.clone(), meter.clone()))
+        });
+        let expired: Vec<_> = expired.collect();
+        for (feeder, meter) in &expired {
+            self.feeders.get_mut(feeder).and_then(|lost| lost.remove(meter));
+        }
+        expired
     }
 
     /// The lost meters of a feeder.

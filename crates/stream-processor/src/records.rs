@@ -12,6 +12,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use serde::Serialize;
 use wire::topic::Topic;
 
+use crate::derive::Copied;
 use crate::kafka::Clients;
 use crate::live::Live;
 use crate::shard::{Accepted, Batch, DeadLetter, Reason};
@@ -50,6 +51,13 @@ pub struct Outgoing<'a> {
     pub headers: Option<&'a OwnedHeaders>,
     /// On which partition, if not on the producer's own.
     pub partition: Option<i32>,
+}
+
+impl<'a> Outgoing<'a> {
+    /// What is written for somebody under another key.
+    pub fn of(it: &'a Copied) -> Self {
+        Self { topic: &it.topic, key: it.key.as_bytes(), value: Some(&it.value), headers: None, partition: Some(it.partition) }
+    }
 }
 
 /// The records of one transaction. Their bytes lie side by side in a buffer that the next transaction uses again.

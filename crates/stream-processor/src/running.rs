@@ -145,13 +145,15 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
         settle_ms: config.analytics.settle_ms,
         storm_ms: config.analytics.storm_ms,
     });
+    // Without the group that says who is heard, nobody would take a gasp back.
+    let gasps_to = quality.as_ref().and(grid.clone());
     let quality = quality.map(|rules| quality_group(&config, &clients, rules, grid.as_ref(), (&metrics, &observer)));
     let intervals = rules.map(|rules| Derive {
         clients: clients.clone(),
         group: Group::INTERVALS,
         target: contracts::topics::INTERVALS,
         transform: Arc::new(move |mark| Aggregator::new(rules.clone(), mark.into())),
-        states: None,
+        states: Some(contracts::topics::METER_PROFILES),
         copy: grid.clone().map(|grid| grid as Arc<_>),
         metrics: metrics.clone(),
         observer: Arc::clone(&observer),
@@ -170,6 +172,7 @@ pub async fn start(config: Config, observer: Arc<dyn Observer>) -> Result<Runnin
         clients,
         routes: Arc::new(Routes::new(config.topics.partitions)),
         links,
+        grid: gasps_to,
         latest,
         metrics,
         observer,

@@ -12,6 +12,9 @@ use measure::MeterId;
 
 use crate::acks::Acks;
 use crate::clock::unix_now;
+use crate::derive::{Copied, Copies};
+use crate::gasp::Gasps;
+use crate::grid::Grid;
 use crate::kafka::{Clients, Group};
 use crate::latest::Latest;
 use crate::ledger::{self, LedgerError};
@@ -20,7 +23,8 @@ use crate::live::Live;
 use crate::metrics::{Dropped, Ended, Metrics, Unsent};
 use crate::observer::{Observer, Phase};
 use crate::ownership::{Lost, Work};
-use crate::records::{Names, Outbox};
+use crate::quality;
+use crate::records::{Names, Outbox, Outgoing};
 use crate::routes::{Frame, Routes};
 use crate::shard::{Limits, Outcome, Partition, Rebuild, Useless};
 use crate::transaction::{Failed, Stop, Transactor};
@@ -41,6 +45,8 @@ pub struct Shared {
     pub routes: Arc<Routes>,
     /// Where acknowledgements and live values go.
     pub links: Links,
+    /// Which feeder a meter is on, if those who watch feeders are told of last gasps.
+    pub grid: Option<Arc<Grid>>,
     /// `meter.latest.v1`, if it is wanted.
     pub latest: Option<Latest>,
     /// Counters.
@@ -117,6 +123,7 @@ struct Worker<'a> {
     state: Partition,
     live: Live,
     outbox: Outbox,
+    gasps: Gasps,
     /// By which link the frames of this batch came.
     ways: HashMap<MeterId, usize>,
     acks: Acks,
@@ -159,6 +166,7 @@ impl<'a> Worker<'a> {
             state,
             live,
             outbox: Outbox::default(),
+            gasps: Gasps::default(),
             ways: HashMap::new(),
             acks: Acks::default(),
             next_commit: Instant::now(),
@@ -238,6 +246,13 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// What those are told besides who watch the feeders of the batch's meters.
+    fn copies(&mut self) -> Vec<Copied> {
+        let Some(grid) = &self.shared.grid else { return Vec::new() };
+        let signs = self.gasps.signs(&self.state.batch().records);
+        signs.into_iter().filter_map(|it| grid.copy(&quality::Output::Sign(it))).collect()
+    }
+
     /// Commits the batch, if there is one, and acknowledges it.
     fn commit(&mut self, stop: &Stop) -> Result<(), Failed> {
         if self.state.batch().is_empty() || self.shared.is_abandoned() {
@@ -250,7 +265,9 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let latest = self.outbox.fill(self.state.batch(), &self.live, unix_now())?;
-        let written = self.transactor.write(self.outbox.records(&shared.names), stop).and_then(|()| {
+        let copies = self.copies();
+        let records = self.outbox.records(&shared.names).chain(copies.iter().map(Outgoing::of));
+        let written = self.transactor.write(records, stop).and_then(|()| {
             shared.observer.phase(self.partition, Phase::BeforeCommit);
             // Abandoned, the transaction stays open, as that of a dead process does, until the next owner's producer aborts it.
             if shared.is_abandoned() { Ok(()) } else { self.transactor.commit(stop) }

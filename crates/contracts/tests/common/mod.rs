@@ -14,6 +14,7 @@ use contracts::intervals::{Checks, IntervalLength, Quality};
 use contracts::ledger::{IncarnationRow, ThroughRow};
 use contracts::quality::{QualityKind, QualityMethod};
 use contracts::state::Presence;
+use contracts::topology::Phase;
 use contracts::{
     AlertActionRecord, AlertId, AlertRecord, CommandRecord, DeadLetter, EventRecord, FeederEventRecord, FeederIntervalRecord, FeederRecord,
     FeederStateRecord, HouseRecord, IntervalRecord, LatestRecord, LedgerRecord, LiveValue, MeterStateRecord, QualityRecord, ReadingRecord,
@@ -287,6 +288,7 @@ pub fn feeder() -> FeederRecord {
         line_side: line_side.map(|it| it.parse().unwrap()),
         loop_ohm: line_side.map(|_| 0.3),
         contract_power_w: Some(5_750.0),
+        phase: Some(Phase::L2),
     };
     FeederRecord {
         id: "F1".parse().unwrap(),
@@ -355,7 +357,7 @@ pub fn examples(name: &str) -> Value {
         "meter.intervals.v1" => serde_json::to_value(intervals()),
         "feeder.intervals.v1" => serde_json::to_value([feeder_interval()]),
         "feeder.events.v1" => serde_json::to_value([feeder_event()]),
-        "meter.state.v1" => serde_json::to_value([meter_state()]),
+        "meter.state.v1" | "meter.profiles.v1" => serde_json::to_value([meter_state()]),
         "feeder.state.v1" => serde_json::to_value([feeder_state()]),
         "alerts.v1" => serde_json::to_value(alerts()),
         "alerts.actions.v1" => serde_json::to_value(alert_actions()),

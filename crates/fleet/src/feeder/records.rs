@@ -26,7 +26,7 @@ pub fn pole_name(pole: usize) -> String {
 /// What hangs where.
 pub fn topology(feeder: &FeederId) -> Result<FeederRecord, InvalidId> {
     let house = |number| {
-        let (line_side, loop_ohm, contract_power_w) = (None, None, None);
+        let (line_side, loop_ohm, contract_power_w, phase) = (None, None, None, None);
         Ok(HouseRecord {
             meter: house_meter(feeder, number)?,
             pole: pole_name(pole(number)),
@@ -34,6 +34,7 @@ pub fn topology(feeder: &FeederId) -> Result<FeederRecord, InvalidId> {
             line_side,
             loop_ohm,
             contract_power_w,
+            phase,
         })
     };
     let houses = (0..HOUSES).map(house).collect::<Result<_, _>>()?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contracts::topics::{INTERVALS, READINGS};
+use contracts::topics::{INTERVALS, METER_PROFILES, READINGS};
 use stream_processor::config::Config;
 use stream_processor::derive::Derive;
 use stream_processor::interval::{Aggregator, Calendar, Rules, Settings};
@@ -38,7 +38,7 @@ pub fn figures(count: u64) -> Vec<Figure> {
             group: Group::INTERVALS,
             target: INTERVALS,
             transform: Arc::new(move |mark| Aggregator::new(rules.clone(), mark.into())),
-            states: None,
+            states: Some(METER_PROFILES),
             copy: None,
             metrics: metrics.clone(),
             observer: Arc::new(Nobody),

@@ -12,9 +12,9 @@ use crate::readings::readings;
 const METERS: usize = 5_000;
 /// What is measured: an hour and a half of them.
 const READINGS: usize = METERS * 135;
-/// A day and a quarter of a hundred meters: by then everything is open that ever is.
-const CHANNELS: usize = 200;
-const DAY_AND_A_QUARTER: usize = CHANNELS * 2_700;
+/// Three weeks and a quarter of a day of some meters: by then everything is open that ever is, and all days are known that are kept.
+const CHANNELS: usize = 50;
+const THREE_WEEKS: usize = CHANNELS * 45_900;
 
 fn aggregator() -> Aggregator {
     Aggregator::new(Rules::new(Settings::default(), Calendar::default()).unwrap(), Mark::BEGINNING.into())
@@ -38,7 +38,7 @@ pub fn figures() -> Vec<Figure> {
     }
     let mut small = aggregator();
     let mut out = Vec::new();
-    for (offset, reading) in (0..).zip(readings(CHANNELS).take(DAY_AND_A_QUARTER)) {
+    for (offset, reading) in (0..).zip(readings(CHANNELS).take(THREE_WEEKS)) {
         Transform::take(&mut small, offset, &reading, &mut out);
         out.clear();
     }
@@ -47,6 +47,7 @@ pub fn figures() -> Vec<Figure> {
         Figure::new("windows in memory, one core", READINGS as f64 / best, "readings/s").target(Target::AtLeast(300_000.0)),
         Figure::new("interval records of 1,000 readings", 1e3 * records as f64 / READINGS as f64, ""),
         Figure::new("state of a channel", a_channel, "B"),
+        Figure::new("of these, days that long gaps are estimated by", small.profile_bytes() as f64 / small.channels() as f64, "B"),
         Figure::new("state of 1,000,000 channels", a_channel, "MB").target(Target::AtMost(2_000.0)),
     ]
 }

@@ -59,6 +59,11 @@ impl Outcome {
         begun.find(|day| *day >= theft_from).map(|day| day - theft_from)
     }
 
+    /// Days in which nobody stole and the detectors watched.
+    pub fn honest_days(&self) -> f64 {
+        self.theft.map_or(self.watched_days, |it| it.from_day as f64 - LEARN_DAYS as f64)
+    }
+
     /// Alarms of this test before a theft began: false ones.
     pub fn false_alarms(&self, test: Test) -> usize {
         let until = self.theft.map_or(f64::INFINITY, |it| it.from_day as f64);
@@ -95,7 +100,8 @@ fn pole_name(pole: usize) -> String {
 fn topology() -> anyhow::Result<Feeder> {
     let house = |number: usize| {
         let pole = pole_name(feeder::pole(number));
-        Ok(House { meter: house_name(number).parse()?, pole, class: 1.0, line_side: None, loop_ohm: None, contract_power_w: None })
+        let meter = house_name(number).parse()?;
+        Ok(House { meter, pole, class: 1.0, line_side: None, loop_ohm: None, contract_power_w: None, phase: None })
     };
     let houses = (0..HOUSES).map(house).collect::<anyhow::Result<Vec<_>>>()?;
     let poles = (0..POLES).map(pole_name).collect();

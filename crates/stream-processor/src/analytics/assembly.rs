@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use contracts::IntervalRecord;
-use contracts::intervals::Quality;
+use contracts::intervals::{Checks, Quality};
 use measure::{MeterId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -132,11 +132,16 @@ impl Quarter {
     }
 }
 
-/// Energy in Wh, and mean voltage in V (0 if there is none); nothing where the registers do not tell what was used in just this time.
-fn values(interval: &IntervalRecord) -> Option<(f64, f64)> {
+/// Whether the registers tell what was used in just this time: other days' shape does not.
+pub(super) fn is_told(interval: &IntervalRecord) -> bool {
     let told = matches!(interval.quality, Quality::Actual | Quality::RegisterScaled | Quality::Estimated);
+    told && !interval.checks.contains(Checks::LIKE_DAY)
+}
+
+/// Energy in Wh, and mean voltage in V (0 if there is none); nothing where the registers do not tell.
+fn values(interval: &IntervalRecord) -> Option<(f64, f64)> {
     let energy = interval.import_wh.as_f64() - interval.export_wh.as_f64();
-    told.then(|| (energy, interval.voltage_mean_v.map_or(0.0, measure::Volts::as_f64)))
+    is_told(interval).then(|| (energy, interval.voltage_mean_v.map_or(0.0, measure::Volts::as_f64)))
 }
 
 #[cfg(test)]
@@ -219,10 +224,10 @@ mod tests {
     #[test]
     fn what_the_registers_do_not_tell_is_missing_and_not_nothing() {
         let mut assembly = Assembly::default();
-        for mut record in quarter(1) {
-            record.quality = Quality::Failed;
-            let closed = assembly.push(&of_two_houses(), &record, SETTLE_MS).unwrap();
-            assert!(closed.iter().all(|it| it.line_wh.is_nan() && it.houses == [None, None]));
+        for (number, quality, checks) in [(1, Quality::Failed, Checks::empty()), (2, Quality::Estimated, Checks::GAP | Checks::LIKE_DAY)] {
+            let records = quarter(number).into_iter().map(|it| IntervalRecord { quality, checks, ..it });
+            let closed = records.flat_map(|it| assembly.push(&of_two_houses(), &it, SETTLE_MS).unwrap()).collect::<Vec<_>>();
+            assert!(closed.len() == 1 && closed.iter().all(|it| it.line_wh.is_nan() && it.houses == [None, None]), "{closed:?}");
         }
     }
 

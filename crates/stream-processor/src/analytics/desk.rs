@@ -16,7 +16,7 @@ use crate::outage::STORM;
 /// How long a supply must be back to count as back, in ms.
 const SUPPLY_OFF_MS: i64 = 30_000;
 
-/// The tests of theft have delays of their own, in their sums; a hook on the line is no storm. A lost supply is one.
+/// The tests of theft have delays of their own, in their sums, and so has that of the phases; a hook on the line is no storm. A lost supply is one.
 const fn rule(test: Test, storm_ms: i64) -> Rule {
     let name = test.name();
     match test {
@@ -25,7 +25,7 @@ const fn rule(test: Test, storm_ms: i64) -> Rule {
     }
 }
 
-const TESTS: [Test; 5] = [Test::Balance, Test::VoltageDrop, Test::Pair, Test::EdgeEvidence, Test::SupplyLost];
+const TESTS: [Test; 6] = [Test::Balance, Test::VoltageDrop, Test::Pair, Test::EdgeEvidence, Test::Unbalance, Test::SupplyLost];
 
 /// Alerts that were cleared by somebody whose condition may hold still: as many are remembered over a restart.
 const CLEARED_MAX: usize = 10_000;

@@ -10,6 +10,7 @@ use super::assembly::Assembly;
 use super::pairs::Pairs;
 use crate::balance::finding::Finding;
 use crate::balance::topology::Feeder;
+use crate::balance::unbalance::Unbalance;
 use crate::balance::watch::{Dropped, FeederWatch};
 use crate::metrics::Unused;
 
@@ -23,6 +24,9 @@ pub struct Mind {
     /// States that were kept before pairs were compared have none.
     #[serde(default)]
     pairs: Pairs,
+    /// As are those before phases were compared.
+    #[serde(default)]
+    unbalance: Unbalance,
     /// Day (UTC) of the last quarter of an hour judged, and the day up to which it was kept.
     day: UnixMillis,
     kept: UnixMillis,
@@ -46,7 +50,7 @@ impl Mind {
     /// Knows nothing of this feeder yet.
     pub fn new(feeder: Feeder) -> Self {
         let (watch, time) = (FeederWatch::new(feeder), UnixMillis::default());
-        Self { watch, assembly: Assembly::default(), pairs: Pairs::default(), day: time, kept: time }
+        Self { watch, assembly: Assembly::default(), pairs: Pairs::default(), unbalance: Unbalance::default(), day: time, kept: time }
     }
 
     /// The feeder.
@@ -67,6 +71,7 @@ impl Mind {
         let mut findings = of_pair.unwrap_or_default();
         for quarter in complete {
             self.day = quarter.start.interval_start(DAY_MS);
+            findings.extend(self.unbalance.push(self.watch.feeder(), &quarter));
             findings.extend(self.watch.push(&quarter));
         }
         Ok(findings)

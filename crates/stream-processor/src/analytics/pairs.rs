@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use contracts::IntervalRecord;
-use contracts::intervals::Quality;
 use measure::{Amperes, UnixMillis, Volts};
 use serde::{Deserialize, Serialize};
 
+use super::assembly::is_told;
 use crate::balance::finding::{Finding, Subject, Test};
 use crate::balance::pair::{Compared, Pair, Verdict};
 use crate::balance::topology::{Feeder, House};
@@ -144,7 +144,7 @@ impl Days {
 
 /// What a meter says; nothing where its registers do not tell what was used in just this time.
 fn side_of(interval: &IntervalRecord) -> Option<Side> {
-    if !matches!(interval.quality, Quality::Actual | Quality::RegisterScaled | Quality::Estimated) {
+    if !is_told(interval) {
         return None;
     }
     let energy_wh = interval.import_wh.as_f64() - interval.export_wh.as_f64();

@@ -164,6 +164,9 @@ impl Partition {
 
     /// Time passes: it is `now` at the head-end.
     pub fn tick(&mut self, now: UnixMillis, out: &mut Vec<Output>) {
+        for (feeder, meter) in self.outages.expire(now) {
+            self.desk.supply(&feeder, &meter, false, now);
+        }
         self.tell(now, out);
         let alarming: Vec<_> = self.signs.alarming(now).map(|(meter, ..)| meter.clone()).collect();
         for (feeder, meter) in self.desk.named(Test::EdgeEvidence) {

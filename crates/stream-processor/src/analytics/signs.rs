@@ -19,8 +19,8 @@ pub struct Signs {
 
 /// Whether an event is a sign, and not about supply.
 pub const fn is_sign(kind: FeederEventKind) -> bool {
-    use FeederEventKind::{Heard, Interrupted, Silent, Supplied};
-    !matches!(kind, Silent | Heard | Interrupted | Supplied)
+    use FeederEventKind::{Heard, Interrupted, LastGasp, Silent, Supplied};
+    !matches!(kind, Silent | Heard | LastGasp | Interrupted | Supplied)
 }
 
 impl Signs {

@@ -17,6 +17,8 @@ pub enum Test {
     Pair,
     /// What a meter's own readings give away.
     EdgeEvidence,
+    /// Currents of the phases, apart.
+    Unbalance,
     /// Meters without supply.
     SupplyLost,
 }
@@ -29,6 +31,7 @@ impl Test {
             Self::VoltageDrop => "voltage_drop",
             Self::Pair => "pair",
             Self::EdgeEvidence => "edge_evidence",
+            Self::Unbalance => "unbalance",
             Self::SupplyLost => "supply_lost",
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use contracts::topology::Phase;
 use contracts::{FeederRecord, HouseRecord};
 use measure::{FeederId, MeterId};
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,9 @@ pub struct House {
     /// Power that the contract allows, in W.
     #[serde(default)]
     pub contract_power_w: Option<f64>,
+    /// The phase that it is on, for [`super::unbalance`].
+    #[serde(default)]
+    pub phase: Option<Phase>,
 }
 
 const fn class_1() -> f64 {
@@ -121,8 +125,8 @@ impl Feeder {
     pub fn of(record: FeederRecord) -> Result<Self, TopologyError> {
         let FeederRecord { id, line_meter, line_class, poles, houses } = record;
         let house = |it: HouseRecord| {
-            let HouseRecord { meter, pole, class, line_side, loop_ohm, contract_power_w } = it;
-            House { meter, pole, class, line_side, loop_ohm, contract_power_w }
+            let HouseRecord { meter, pole, class, line_side, loop_ohm, contract_power_w, phase } = it;
+            House { meter, pole, class, line_side, loop_ohm, contract_power_w, phase }
         };
         let feeder = Self { id, line_meter, line_class, poles, houses: houses.into_iter().map(house).collect() };
         Topology { feeders: vec![feeder] }.checked()?.feeders.pop().ok_or(TopologyError::TooMany(0))
@@ -131,8 +135,8 @@ impl Feeder {
     /// As a record of the topology's topic.
     pub fn record(&self) -> FeederRecord {
         let house = |it: &House| {
-            let House { meter, pole, class, line_side, loop_ohm, contract_power_w } = it.clone();
-            HouseRecord { meter, pole, class, line_side, loop_ohm, contract_power_w }
+            let House { meter, pole, class, line_side, loop_ohm, contract_power_w, phase } = it.clone();
+            HouseRecord { meter, pole, class, line_side, loop_ohm, contract_power_w, phase }
         };
         let Self { id, line_meter, line_class, poles, houses } = self.clone();
         FeederRecord { id, line_meter, line_class, poles, houses: houses.iter().map(house).collect() }
@@ -206,6 +210,7 @@ mod tests {
         class = 2.0
         line_side = "S2"
         loop_ohm = 0.3
+        phase = "L3"
     "#;
 
     #[test]
@@ -213,6 +218,7 @@ mod tests {
         let topology = Topology::parse(FILE).unwrap();
         assert_eq!(topology.feeders[0].pole_of_each_house(), [0, 1]);
         assert_eq!(topology.feeders[0].houses[1].loop_ohm, Some(0.3));
+        assert_eq!(topology.feeders[0].houses.iter().map(|it| it.phase).collect::<Vec<_>>(), [None, Some(Phase::L3)]);
     }
 
     #[test]
@@ -234,6 +240,7 @@ mod tests {
             ("loop_ohm = 0.3", "", "no loop_ohm"),
             ("class = 2.0", "clas = 2.0", "unknown field `clas`"),
             ("class = 2.0", "contract_power_w = 0.0", "house M2, contract_power_w 0"),
+            ("phase = \"L3\"", "phase = \"L4\"", "unknown variant `L4`"),
             ("id = \"F1\"", "id = \"F 1\"", "id = \"F 1\""),
         ];
         for (from, to, expected) in cases {

@@ -234,12 +234,13 @@ impl FeederWatch {
     }
 }
 
-fn is_voltage(voltage: f64) -> bool {
+/// Whether a meter measures a supply, by its voltage in V.
+pub(super) fn is_voltage(voltage: f64) -> bool {
     (VOLTAGE_MIN..=VOLTAGE_MAX).contains(&voltage)
 }
 
-/// Mean active current of an interval.
-fn amperes(energy_wh: f64, voltage: f64) -> f64 {
+/// Mean active current of an interval, in A.
+pub(super) fn amperes(energy_wh: f64, voltage: f64) -> f64 {
     energy_wh / HOURS / voltage
 }
 

@@ -26,6 +26,8 @@ pub struct Postgres {
     pub schema: String,
     pub readings: bool,
     pub intervals: bool,
+    pub alerts: bool,
+    pub topology: bool,
     pub commit_interval_ms: u64,
     pub batch_rows_max: usize,
     pub timeout_ms: u64,
@@ -67,8 +69,8 @@ impl Postgres {
         if !BATCH_ROWS.contains(&self.batch_rows_max) {
             return problem("postgres.batch_rows_max", "must be between 1 and 100000");
         }
-        if self.enabled && !self.readings && !self.intervals {
-            return problem("postgres", "makes rows of nothing; set postgres.readings or postgres.intervals");
+        if self.enabled && ![self.readings, self.intervals, self.alerts, self.topology].contains(&true) {
+            return problem("postgres", "makes rows of nothing; set postgres.readings, intervals, alerts or topology");
         }
         if !MILLIS.contains(&self.timeout_ms) || self.commit_interval_ms > *MILLIS.end() {
             return problem("postgres.timeout_ms", "must be between 100 and 3600000, and postgres.commit_interval_ms up to that");

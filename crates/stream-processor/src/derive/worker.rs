@@ -197,13 +197,7 @@ impl<T: Transform> Worker<'_, T> {
             };
             Some(Outgoing { topic, key: T::meter(output).as_str().as_bytes(), value, headers: None, partition: None })
         });
-        let copied = copies.iter().map(|it| Outgoing {
-            topic: &it.topic,
-            key: it.key.as_bytes(),
-            value: Some(&it.value),
-            headers: None,
-            partition: Some(it.partition),
-        });
+        let copied = copies.iter().map(Outgoing::of);
         self.transactor.write(records.chain(copied), stop)?;
         let (offsets, group) = self.source.offsets(progress).map_err(Failed::Unknown)?;
         self.transactor.send_offsets(&offsets, group, stop)?;

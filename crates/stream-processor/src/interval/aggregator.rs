@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 
-use contracts::{IntervalRecord, ReadingRecord};
+use contracts::{MeterStateRecord, ReadingRecord};
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 use measure::{Channel as Number, MeterId, UnixMillis};
 
+use super::Output;
 use super::channel::{Channel, Context};
 use super::days::Days;
+use super::keep::{self, Keeper};
+use super::profile::{Profile, Seal};
 use super::rules::Rules;
 use super::sample::{Sample, Unfit};
 
@@ -63,6 +66,8 @@ pub struct Counts {
     pub written: u64,
     /// Of these: revisions 2 and higher.
     pub revised: u64,
+    /// Meters whose days gone by were kept and can't be read.
+    pub unreadable: u64,
 }
 
 /// All channels of one partition: readings and time in, interval records out.
@@ -76,6 +81,10 @@ pub struct Aggregator {
     /// In the order of their keys after each tick, so that records come in the same order whoever makes them.
     channels: IndexMap<(MeterId, Number), Box<Channel>>,
     is_sorted: bool,
+    /// What a predecessor kept, before the first reading.
+    restored: IndexMap<MeterId, Vec<(Number, Profile)>>,
+    /// Days below this number have ended.
+    sealed: u16,
     marks: VecDeque<LowWater>,
 }
 
@@ -90,22 +99,39 @@ impl Aggregator {
     /// Begins at a low-water mark, with nothing: a beginning, or a predecessor's mark, from which the same readings and ticks must follow
     /// in the same order.
     pub fn new(rules: Rules, from: LowWater) -> Self {
+        let mut days = Days::new(rules.calendar.clone(), from.now);
+        let floor = rules.watermark(from.now).saturating_add(-rules.settings.horizon_ms);
         Self {
-            days: Days::new(rules.calendar.clone(), from.now),
+            sealed: days.day(floor).number,
+            days,
             rules,
             counts: Counts::default(),
             now: from.now,
             next_offset: from.offset,
             channels: IndexMap::new(),
             is_sorted: true,
+            restored: IndexMap::new(),
             marks: VecDeque::from([from]),
+        }
+    }
+
+    /// What a predecessor kept of a meter, before anything is taken; the last one counts, and none takes it away.
+    pub fn restore(&mut self, meter: MeterId, state: Option<&MeterStateRecord>) {
+        let Some(state) = state else {
+            self.restored.swap_remove(&meter);
+            return;
+        };
+        match keep::load(&state.state) {
+            Some(profiles) => _ = self.restored.insert(meter, profiles),
+            None => self.counts.unreadable += 1,
         }
     }
 
     /// Takes the reading at `offset`; offsets grow. Whatever it holds, it does no more than be counted.
     ///
     /// Records are appended to `out`; most come with the next tick.
-    pub fn take(&mut self, offset: u64, reading: &ReadingRecord, out: &mut Vec<IntervalRecord>) {
+    pub fn take(&mut self, offset: u64, reading: &ReadingRecord, out: &mut Vec<Output>) {
+        self.settle_in();
         self.next_offset = offset.saturating_add(1);
         let sample = match Sample::new(reading, &self.rules) {
             Ok(sample) => sample,
@@ -137,10 +163,11 @@ impl Aggregator {
     /// Time passes: it is `now` at the head-end. A time that is not later than the one before changes nothing.
     ///
     /// What is due is done once a minute of `now` less the lateness; other ticks cost nothing.
-    pub fn tick(&mut self, now: UnixMillis, out: &mut Vec<IntervalRecord>) {
+    pub fn tick(&mut self, now: UnixMillis, out: &mut Vec<Output>) {
         if now <= self.now || !TIMES.contains(&now.0) {
             return;
         }
+        self.settle_in();
         let (before, _) = self.limits();
         // After a long pause, what waits and what settles has its turn before it is too old.
         let soon = self.now.saturating_add(self.rules.patience_ms());
@@ -173,7 +200,12 @@ impl Aggregator {
         self.channels.capacity() * entry + self.channels.values().map(|it| size_of::<Channel>() + it.bytes()).sum::<usize>()
     }
 
-    fn pass(&mut self, now: UnixMillis, out: &mut Vec<IntervalRecord>) {
+    /// Of these, bytes of the days that long gaps are estimated by.
+    pub fn profile_bytes(&self) -> usize {
+        self.channels.values().map(|it| it.profile_bytes()).sum()
+    }
+
+    fn pass(&mut self, now: UnixMillis, out: &mut Vec<Output>) {
         let (before, _) = self.limits();
         self.now = now;
         let (watermark, floor) = self.limits();
@@ -185,10 +217,29 @@ impl Aggregator {
             self.is_sorted = true;
         }
         let Self { rules, days, counts, .. } = self;
+        let seal = Seal::at(watermark, floor, days, rules);
+        let a_day_ends = seal.sealed > self.sealed;
+        self.sealed = seal.sealed;
+        let mut keeper = Keeper::new(self.next_offset);
         self.channels.retain(|(meter, channel), state| {
             state.advance(&mut Context { rules, days, counts, watermark, floor, meter, channel: *channel, out });
+            if a_day_ends {
+                let has_changed = state.seal(seal);
+                keeper.see(meter, *channel, has_changed, state.keep());
+            }
             !state.is_empty(floor)
         });
+        out.extend(keeper.close());
+    }
+
+    /// Takes what was restored as its own.
+    fn settle_in(&mut self) {
+        for (meter, profiles) in std::mem::take(&mut self.restored) {
+            for (number, profile) in profiles {
+                self.channels.insert((meter.clone(), number), Box::new(Channel::of(profile)));
+                self.is_sorted = false;
+            }
+        }
     }
 
     /// The watermark, and the floor below it.

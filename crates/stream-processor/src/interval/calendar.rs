@@ -9,6 +9,8 @@ use jiff::{Timestamp, ToSpan};
 use measure::UnixMillis;
 use serde::Deserialize;
 
+use super::profile::number;
+
 /// Tariffs of a calendar: each costs eight bytes in each open interval.
 pub const TARIFFS_MAX: usize = 4;
 /// Seasons, rules of a season, and holidays.
@@ -106,6 +108,10 @@ pub(super) struct Day {
     /// Its first instant, and the first after it.
     pub start: UnixMillis,
     pub end: UnixMillis,
+    /// Its date, in days since 1970.
+    pub number: u16,
+    /// Whether it is a day from Monday to Friday, and no holiday.
+    pub is_workday: bool,
     /// The tariff of each quarter hour from its start on.
     tariffs: Vec<u8>,
 }
@@ -185,7 +191,8 @@ impl Calendar {
     pub(super) fn day(&self, at: UnixMillis) -> Day {
         self.local_day(at).unwrap_or_else(|_| {
             let start = at.interval_start(DAY_MS);
-            Day { start, end: start.saturating_add(DAY_MS), tariffs: Vec::new() }
+            let number = number(start.0.div_euclid(DAY_MS));
+            Day { start, end: start.saturating_add(DAY_MS), number, is_workday: true, tariffs: Vec::new() }
         })
     }
 
@@ -199,16 +206,24 @@ impl Calendar {
             tariffs.push(self.tariff(date, quarter));
             quarter = quarter.checked_add(15.minutes())?;
         }
-        Ok(Day { start: UnixMillis(start.as_millisecond()), end: UnixMillis(end.as_millisecond()), tariffs })
+        let midnight_utc = date.to_zoned_datetime(TimeZone::UTC)?.timestamp().as_millisecond();
+        let number = number(midnight_utc.div_euclid(DAY_MS));
+        let is_workday = !matches!(self.type_of(date), DayType::Sat | DayType::Sun | DayType::Holiday);
+        let (start, end) = (UnixMillis(start.as_millisecond()), UnixMillis(end.as_millisecond()));
+        Ok(Day { start, end, number, is_workday, tariffs })
     }
 
     fn tariff(&self, date: Date, at: Timestamp) -> u8 {
         let time = self.zone.to_datetime(at).time();
         let quarter = u16::from(time.hour().unsigned_abs()) * 4 + u16::from(time.minute().unsigned_abs()) / 15;
-        let day = if self.holidays.contains(&date) { DayType::Holiday } else { DayType::of(date.weekday()) };
+        let day = self.type_of(date);
         let season = self.seasons.iter().find(|it| it.contains((date.month(), date.day())));
         let rule = season.and_then(|it| it.rules.iter().find(|it| it.days.contains(&day) && (it.from..it.to).contains(&quarter)));
         rule.map_or(self.standard, |it| it.tariff)
+    }
+
+    fn type_of(&self, date: Date) -> DayType {
+        if self.holidays.contains(&date) { DayType::Holiday } else { DayType::of(date.weekday()) }
     }
 }
 

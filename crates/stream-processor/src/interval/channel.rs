@@ -5,26 +5,26 @@
 //! copy of the interval when that is written. A late reading splits the gap. So an interval is always the sum of the spans that are
 //! known, however they came to be known; and only intervals that are open or touched by a gap are kept at all.
 
-use contracts::IntervalRecord;
 use contracts::intervals::{Checks, IntervalLength};
 use measure::{Channel as Number, MeterId, UnixMillis};
 
-use super::Counts;
 use super::days::Days;
 use super::demand::{Maximum, Minutes};
 use super::gap::Gap;
+use super::profile::{Kept, Profile, Seal};
 use super::rules::Rules;
 use super::sample::Sample;
 use super::span::Span;
 use super::window::Window;
+use super::{Counts, Output};
 
 /// Readings that wait, of one channel; the oldest goes on early when there are more.
 const WAITING_MAX: usize = 4_096;
 /// Gaps of one channel that late readings can fill; the oldest is closed when there are more.
 const GAPS_MAX: usize = 32;
 
-/// Intervals that are open while nothing is missing, and one that closes.
-const WINDOWS_USUAL: usize = 6;
+/// Intervals that are open while nothing is missing.
+const WINDOWS_USUAL: usize = 5;
 
 /// What is known of one channel.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +38,7 @@ pub(super) struct Channel {
     /// By end, then length.
     windows: Vec<Window>,
     minutes: Minutes,
+    profile: Profile,
 }
 
 /// What a channel works with.
@@ -51,7 +52,7 @@ pub(super) struct Context<'a> {
     pub floor: UnixMillis,
     pub meter: &'a MeterId,
     pub channel: Number,
-    pub out: &'a mut Vec<IntervalRecord>,
+    pub out: &'a mut Vec<Output>,
 }
 
 impl Channel {
@@ -74,20 +75,54 @@ impl Channel {
         self.settle(cx);
         self.write_windows(cx);
         self.prune(cx);
+        if self.is_idle(cx.floor) {
+            // A successor knows no more of it either.
+            *self = Self::of(std::mem::take(&mut self.profile).at_rest());
+        }
         self.shrink();
     }
 
-    /// Whether there is nothing left that a reading could depend on.
+    /// Whether there is nothing left that a reading could depend on, and no gap could ask for.
     pub fn is_empty(&self, floor: UnixMillis) -> bool {
+        self.is_idle(floor) && self.profile.is_empty()
+    }
+
+    /// Whether there is nothing left that a reading could depend on.
+    fn is_idle(&self, floor: UnixMillis) -> bool {
         let idle = self.last.is_none_or(|it| it.time <= floor);
         idle && self.waiting.is_empty() && self.gaps.is_empty() && self.windows.is_empty()
+    }
+
+    /// A channel of which only days gone by are known.
+    pub fn of(profile: Profile) -> Self {
+        Self { profile, ..Self::default() }
+    }
+
+    /// Days end. Whether what is to be kept of them has changed.
+    pub fn seal(&mut self, seal: Seal) -> bool {
+        self.profile.seal(seal)
+    }
+
+    /// What is to be kept of the days that have ended.
+    pub fn keep(&self) -> Option<Kept> {
+        self.profile.keep()
     }
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
         let demands = self.windows.iter().filter_map(|it| it.demand.as_deref()).map(size_of_val).sum::<usize>();
         let waiting = self.waiting.capacity() * size_of::<Sample>();
-        waiting + self.gaps.capacity() * size_of::<Gap>() + self.windows.capacity() * size_of::<Window>() + self.minutes.bytes() + demands
+        waiting
+            + self.gaps.capacity() * size_of::<Gap>()
+            + self.windows.capacity() * size_of::<Window>()
+            + self.minutes.bytes()
+            + self.profile.bytes()
+            + demands
+    }
+
+    /// Bytes of the days gone by.
+    pub fn profile_bytes(&self) -> usize {
+        size_of::<Profile>() + self.profile.bytes()
     }
 
     fn wait(&mut self, sample: Sample, cx: &mut Context<'_>) {
@@ -148,13 +183,13 @@ impl Channel {
     /// No late reading can fill it any more: what is estimated stays so.
     fn close_gap(&mut self, place: usize, cx: &mut Context<'_>) {
         let mut gap = self.gaps.remove(place);
-        let span = gap.span(cx.rules);
-        if let Some(span) = span.filter(|it| !it.is_gap()) {
-            return self.add(&span, gap.revision, cx);
+        let span = gap.estimate(&self.profile, cx.days, cx.rules);
+        if let Some(span) = span.as_ref().filter(|it| !it.is_gap()) {
+            return self.add(span, gap.revision, cx);
         }
-        write_held(&mut gap, cx);
+        write_held(&mut gap, &self.profile, cx);
         cx.counts.gaps += 1;
-        cx.counts.see(span.map_or(Checks::empty(), |it| it.checks));
+        cx.counts.see(span.as_ref().map_or(Checks::empty(), |it| it.checks));
         for window in self.windows.iter_mut().filter(|it| gap.overlaps(it.start, it.end)) {
             match &span {
                 Some(span) => window.add(span, cx.days, cx.rules),
@@ -203,6 +238,8 @@ impl Channel {
             if bounds.1 <= floor {
                 return None;
             }
+            // Doubled, the room of one more would cost a kilobyte.
+            self.windows.reserve_exact(1);
             self.windows.insert(place, Window::new(length, bounds, if length == IntervalLength::Minute { 0 } else { revision }));
         }
         let window = self.windows.get_mut(place)?;
@@ -220,7 +257,7 @@ impl Channel {
                 continue;
             }
             if is_due {
-                write_held(gap, cx);
+                write_held(gap, &self.profile, cx);
             }
             place += 1;
         }
@@ -236,12 +273,15 @@ impl Channel {
             if !due && window.end > cx.floor {
                 continue;
             }
-            let now = with_gaps(window, &self.gaps, cx);
+            let now = with_gaps(window, &self.gaps, &self.profile, cx);
             cx.write(&now);
             window.dirty = false;
             window.revision = window.revision.saturating_add(1);
             if now.is_measured() {
                 self.demand(&now, cx.rules);
+                if now.length == IntervalLength::Hour {
+                    self.profile.hour(cx.days.day(now.start), now.start, now.energy());
+                }
             }
         }
     }
@@ -293,7 +333,7 @@ impl Context<'_> {
     /// Writes an interval, if its length is wanted.
     fn write(&mut self, window: &Window) {
         if self.rules.settings.lengths.contains(&window.length) {
-            self.out.push(window.record(self.meter, self.channel, self.rules));
+            self.out.push(Output::Interval(window.record(self.meter, self.channel, self.rules)));
             self.counts.written += 1;
             self.counts.revised += u64::from(window.revision > 0);
         }
@@ -301,10 +341,10 @@ impl Context<'_> {
 }
 
 /// The interval with what its gaps are estimated to hold.
-fn with_gaps(window: &Window, gaps: &[Gap], cx: &mut Context<'_>) -> Window {
+fn with_gaps(window: &Window, gaps: &[Gap], profile: &Profile, cx: &mut Context<'_>) -> Window {
     let mut whole = window.clone();
     for gap in gaps.iter().filter(|it| it.overlaps(window.start, window.end)) {
-        match gap.span(cx.rules) {
+        match gap.estimate(profile, cx.days, cx.rules) {
             Some(span) => whole.add(&span, cx.days, cx.rules),
             None => whole.add_void(),
         }
@@ -313,12 +353,12 @@ fn with_gaps(window: &Window, gaps: &[Gap], cx: &mut Context<'_>) -> Window {
 }
 
 /// Writes the intervals that lie in the gap entirely, if it changed and can be estimated. Minutes of it would say nothing.
-fn write_held(gap: &mut Gap, cx: &mut Context<'_>) {
+fn write_held(gap: &mut Gap, profile: &Profile, cx: &mut Context<'_>) {
     if gap.settled {
         return;
     }
     gap.settled = true;
-    let (Some(span), Some(from)) = (gap.span(cx.rules), gap.from) else { return };
+    let (Some(span), Some(from)) = (gap.estimate(profile, cx.days, cx.rules), gap.from) else { return };
     for length in IntervalLength::ALL.into_iter().filter(|it| *it != IntervalLength::Minute) {
         let (_, mut at) = cx.days.bounds(length, from.time);
         while at < gap.to.time {

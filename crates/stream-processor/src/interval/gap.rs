@@ -1,7 +1,10 @@
 //! A stretch without readings: late ones may still fill it, and until they do its energy is estimated.
 
+use contracts::intervals::Quality;
 use measure::UnixMillis;
 
+use super::days::Days;
+use super::profile::Profile;
 use super::rules::Rules;
 use super::sample::Sample;
 use super::span::Span;
@@ -27,6 +30,18 @@ impl Gap {
     pub fn span(&self, rules: &Rules) -> Option<Span> {
         let from = self.from.filter(|it| self.to.time.millis_since(it.time) <= rules.settings.horizon_ms)?;
         Some(Span::new(from, self.to, rules))
+    }
+
+    /// The same with the energy where like days had it, if the gap is too long to be interpolated and there are some.
+    pub fn estimate(&self, profile: &Profile, days: &mut Days, rules: &Rules) -> Option<Span> {
+        let span = self.span(rules)?;
+        let (from, to) = (span.from.time, span.to.time);
+        let is_long = span.inner == Quality::Substituted;
+        let curve = span.advance.filter(|_| is_long).and_then(|advance| profile.curve(from, to, advance, days, rules));
+        Some(match curve {
+            Some(curve) => span.shaped(curve),
+            None => span,
+        })
     }
 
     /// Whether it lies in the stretch from `start` to `end`, or in a part of it.

@@ -3,11 +3,12 @@
 use contracts::intervals::{Checks, Quality};
 use measure::UnixMillis;
 
+use super::curve::Curve;
 use super::rules::Rules;
 use super::sample::Sample;
 
 /// Two readings of which one follows the other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Span {
     pub from: Sample,
     pub to: Sample,
@@ -17,6 +18,8 @@ pub(super) struct Span {
     pub checks: Checks,
     /// How well a boundary in the middle of it is known.
     pub inner: Quality,
+    /// How the registers advanced, by like days; none where they are taken to have advanced evenly.
+    curve: Option<Curve>,
 }
 
 impl Span {
@@ -37,7 +40,13 @@ impl Span {
             (Some(import), Some(export)) => Some([import, export]),
             _ => None,
         };
-        Self { from, to, advance, checks, inner }
+        Self { from, to, advance, checks, inner, curve: None }
+    }
+
+    /// The same with the shape of like days.
+    pub fn shaped(self, curve: Curve) -> Self {
+        let checks = self.checks | Checks::LIKE_DAY;
+        Self { inner: Quality::Estimated, checks, curve: Some(curve), ..self }
     }
 
     /// Whether readings are missing in it.
@@ -45,10 +54,13 @@ impl Span {
         self.checks.contains(Checks::GAP)
     }
 
-    /// How far the registers had advanced at `at`, which lies in the span: linear between the readings, in whole 0.01 Wh, so that what
-    /// intervals get adds up to the advance.
+    /// How far the registers had advanced at `at`, which lies in the span: linear between the readings or by like days, in whole 0.01 Wh, so
+    /// that what intervals get adds up to the advance.
     pub fn advance_at(&self, at: UnixMillis) -> Option<[i64; 2]> {
         let advance = self.advance?;
+        if let Some(curve) = &self.curve {
+            return Some(curve.at(at));
+        }
         let (into, length) = (at.millis_since(self.from.time), self.to.time.millis_since(self.from.time));
         Some(match into {
             0 => [0, 0],

@@ -77,6 +77,11 @@ impl Window {
         import
     }
 
+    /// Energy so far, imported and exported, in 0.01 Wh.
+    pub fn energy(&self) -> [i64; 2] {
+        self.energy
+    }
+
     /// Whether it was measured from its start to its end.
     pub fn is_measured(&self) -> bool {
         !self.checks.contains(Checks::GAP) && self.quality() < Quality::Failed

@@ -12,6 +12,7 @@ fn feeder() -> Feeder {
         line_side: None,
         loop_ohm: None,
         contract_power_w: None,
+        phase: None,
     };
     let houses = (1..=5).map(house).collect();
     let record =
@@ -74,6 +75,22 @@ fn silence_and_no_voltage_are_both_a_loss_and_either_keeps_it() {
     assert_eq!(take(Heard), None);
     assert_eq!(take(FeederEventKind::Stuck), None);
     assert_eq!(outages.first_offset(), None);
+}
+
+#[test]
+fn a_last_gasp_is_a_loss_until_it_is_heard_or_forgotten() {
+    use FeederEventKind::{Heard, LastGasp, Silent};
+    let mut outages = Outages::default();
+    for (meter, offset) in ["M1", "M2", "M3"].into_iter().zip(7..) {
+        assert!(matches!(outages.take(offset, AT, &event(meter, LastGasp)), Some(Turn::Lost(_))));
+    }
+    assert_eq!(cause(&outages, "feeder F1").as_deref(), Some("line"));
+    assert_eq!(outages.take(10, AT, &event("M1", Heard)), Some(Turn::Back));
+    assert_eq!(outages.take(11, AT, &event("M2", Silent)), None, "it is lost already, and from now on for sure");
+    assert_eq!(outages.expire(AT.saturating_add(GASP_MS - 1)), []);
+    let expired = outages.expire(AT.saturating_add(GASP_MS));
+    assert_eq!(expired, [("F1".parse().unwrap(), "M3".parse().unwrap())], "nothing confirms it");
+    assert_eq!((outages.all().count(), outages.first_offset()), (1, Some(8)));
 }
 
 #[test]

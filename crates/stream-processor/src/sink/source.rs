@@ -7,19 +7,18 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::log::Log;
 use crate::derive::source::is_passing;
 use crate::kafka::{Clients, Context, Group};
 
 /// Reads committed records.
-pub(super) struct Source {
+pub(super) struct Source<L> {
     consumer: BaseConsumer<Context>,
-    names: Vec<(Log, String)>,
+    names: Vec<(L, String)>,
 }
 
-impl Source {
+impl<L: Copy + PartialEq> Source<L> {
     /// Begins at these offsets; with how many records Kafka has deleted before they were taken.
-    pub(super) fn open(clients: &Clients, group: Group, partition: i32, starts: &[(Log, String, i64)]) -> Result<(Self, u64), KafkaError> {
+    pub(super) fn open(clients: &Clients, group: Group, partition: i32, starts: &[(L, String, i64)]) -> Result<(Self, u64), KafkaError> {
         let consumer = consumer(clients, group)?;
         let (mut assignment, mut expired) = (TopicPartitionList::new(), 0_u64);
         for (_, topic, next) in starts {
@@ -37,12 +36,7 @@ impl Source {
     }
 
     /// The same at the offsets that the group has committed. The partition's producer must have been opened before.
-    pub(super) fn open_committed(
-        clients: &Clients,
-        group: Group,
-        partition: i32,
-        logs: &[(Log, String)],
-    ) -> Result<(Self, u64), KafkaError> {
+    pub(super) fn open_committed(clients: &Clients, group: Group, partition: i32, logs: &[(L, String)]) -> Result<(Self, u64), KafkaError> {
         let mut asked = TopicPartitionList::new();
         for (_, topic) in logs {
             asked.add_partition(topic, partition);
@@ -57,7 +51,7 @@ impl Source {
     }
 
     /// The next record, if one comes within `wait`.
-    pub(super) fn next(&self, wait: Duration) -> Result<Option<(Log, BorrowedMessage<'_>)>, KafkaError> {
+    pub(super) fn next(&self, wait: Duration) -> Result<Option<(L, BorrowedMessage<'_>)>, KafkaError> {
         match self.consumer.poll(wait) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
             Some(Ok(message)) => {
@@ -70,7 +64,7 @@ impl Source {
     }
 
     /// How far logs are taken in the form of a commit, and the group that it is of.
-    pub(super) fn offsets(&self, partition: i32, next: &[(Log, i64)]) -> Result<(TopicPartitionList, ConsumerGroupMetadata), KafkaError> {
+    pub(super) fn offsets(&self, partition: i32, next: &[(L, i64)]) -> Result<(TopicPartitionList, ConsumerGroupMetadata), KafkaError> {
         let mut list = TopicPartitionList::new();
         for (log, next) in next {
             for (_, topic) in self.names.iter().filter(|(it, _)| it == log) {

@@ -20,7 +20,8 @@ fn false_alarms(test: Test) -> Option<f64> {
         Test::Balance | Test::VoltageDrop => Some(OF_THE_FEEDERS_TESTS),
         Test::Pair => Some(OF_PAIRS),
         Test::EdgeEvidence => Some(METERS * false_alarms_per_meter_year()),
-        Test::SupplyLost => None,
+        // A measurement, and no inference; how often meters are offline is not known from a simulation.
+        Test::Unbalance | Test::SupplyLost => None,
     }
 }
 

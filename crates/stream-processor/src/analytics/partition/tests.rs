@@ -196,3 +196,68 @@ fn a_state_that_is_damaged_is_learned_anew() {
         assert!(matches!(out[..], [Output::State(FeederStateRecord { next_offset: 7, .. })]));
     }
 }
+
+/// Whoever goes on in between, an hour of phases that are apart is one alert, and an hour in which they are not ends it.
+#[test]
+fn phases_that_are_apart_are_one_alert_across_successors() {
+    let mut record = feeder_of(3).record();
+    for (house, phase) in record.houses.iter_mut().zip(contracts::topology::Phase::ALL) {
+        house.phase = Some(phase);
+    }
+    let of = |number: i64| {
+        // 10 A each, or 20, 5 and 5.
+        let share = if (10..20).contains(&number) { [2.0, 0.5, 0.5] } else { [1.0; 3] };
+        let houses = share.iter().map(|it| feeder::HouseInterval { energy_wh: 575.0 * it, voltage: 230.0 }).collect();
+        let quarter = feeder::Interval { line_wh: 1_800.0, line_current: 30.0, line_voltage: 230.0, houses, ..feeder::Interval::default() };
+        feeder::records(&id(), UnixMillis(number * 900_000), &quarter).unwrap()
+    };
+    let log: Vec<FeederIntervalRecord> = (0..40).flat_map(of).collect();
+    let (mut partition, mut written) = (new(), Vec::new());
+    partition.topology(0, now(0), &id(), Some(Feeder::of(record).unwrap()), &mut written);
+    for (record, offset) in log.iter().zip(0..) {
+        if offset % 7 == 6 {
+            let low_water = partition.low_water(offset);
+            partition = new();
+            for output in &written {
+                match output {
+                    Output::State(record) => partition.restore_feeder(record.feeder.clone(), Some(record)),
+                    Output::Gone(feeder) => partition.restore_feeder(feeder.clone(), None),
+                    Output::Alert(record) => partition.restore_alert(AlertRecord::clone(record)),
+                }
+            }
+            partition.restored();
+            (low_water..offset).for_each(|it| partition.replay(it, &log[usize::try_from(it).unwrap()]));
+        }
+        partition.interval(offset, now(offset), record, &mut written);
+    }
+    let told: Vec<_> = alerts(&written).iter().map(|it| (it.rule.as_str(), it.state, it.alert)).collect();
+    let [(rule, AlertState::Raised, raised), (_, AlertState::Cleared, cleared)] = told[..] else { panic!("{told:?}") };
+    assert_eq!((rule, raised), ("unbalance", cleared));
+    let alert = alerts(&written)[0];
+    assert_eq!((alert.statistic, alert.threshold, alert.since_ms), (100.0, 30.0, UnixMillis(10 * 900_000)));
+    assert_eq!(alert.cause.as_deref(), Some("L1 20.0 A, L2 5.0 A, L3 5.0 A"));
+}
+
+#[test]
+fn last_gasps_are_an_outage_within_a_minute_and_are_forgotten_if_nothing_confirms_them() {
+    let (mut partition, mut out) = (new(), Vec::new());
+    partition.topology(0, now(0), &id(), Some(feeder_of(4)), &mut out);
+    out.clear();
+    for (number, offset) in (0..3).zip(0..) {
+        let meter = feeder::house_meter(&id(), number).unwrap();
+        let kind = contracts::feeders::FeederEventKind::LastGasp;
+        let event = FeederEventRecord { feeder: id(), meter, kind, since_ms: now(0), at_ms: now(0) };
+        partition.event(offset, now(0), &event, &mut out);
+    }
+    partition.tick(now(STORM_MS - 1), &mut out);
+    assert_eq!(out, []);
+    partition.tick(now(STORM_MS), &mut out);
+    let raised: Vec<_> = alerts(&out).iter().map(|it| (it.rule.as_str(), it.state, it.statistic)).collect();
+    assert_eq!(raised, [("supply_lost", AlertState::Raised, 3.0)]);
+    assert_eq!(partition.low_water_of_events(3), 0);
+    for minute in 2..=11 {
+        partition.tick(now(minute * 60_000), &mut out);
+    }
+    assert_eq!(alerts(&out).iter().map(|it| it.state).collect::<Vec<_>>(), [AlertState::Raised, AlertState::Cleared]);
+    assert_eq!(partition.low_water_of_events(3), 3, "nobody needs them any more");
+}

@@ -2,6 +2,7 @@
 
 mod days;
 mod late;
+mod like_days;
 mod records;
 mod registers;
 mod replay;
@@ -13,7 +14,7 @@ use contracts::intervals::IntervalLength;
 use contracts::{IntervalRecord, ReadingRecord};
 use measure::{Amperes, Hertz, MeterId, PowerFactor, Reading, Register, StreamId, UnixMillis, Volts, WattHours, Watts};
 
-use super::{Aggregator, Calendar, Counts, LowWater, Rules, Settings};
+use super::{Aggregator, Calendar, Counts, LowWater, Output, Rules, Settings};
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -41,12 +42,16 @@ impl Bench {
     }
 
     fn take(&mut self, reading: &ReadingRecord) {
-        self.aggregator.take(self.offset, reading, &mut self.out);
+        let mut out = Vec::new();
+        self.aggregator.take(self.offset, reading, &mut out);
+        self.out.extend(out.into_iter().filter_map(Output::interval));
         self.offset += 1;
     }
 
     fn tick(&mut self, now: i64) {
-        self.aggregator.tick(UnixMillis(now), &mut self.out);
+        let mut out = Vec::new();
+        self.aggregator.tick(UnixMillis(now), &mut out);
+        self.out.extend(out.into_iter().filter_map(Output::interval));
     }
 
     /// Takes each reading when it is measured, and lets time pass as far as all that becomes final.

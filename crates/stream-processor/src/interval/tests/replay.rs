@@ -12,7 +12,7 @@ const METERS: usize = 3;
 
 /// What the log holds.
 #[derive(Clone, Debug)]
-enum Input {
+pub(super) enum Input {
     Reading(Box<ReadingRecord>),
     Tick(i64),
 }
@@ -78,8 +78,8 @@ fn rules() -> Rules {
     Rules::new(settings, Calendar::parse("zone = \"Asia/Kathmandu\"\ntariffs = [\"a\"]\nstandard = \"a\"").unwrap()).unwrap()
 }
 
-/// Feeds the inputs that `from` is not beyond; the records of each, by its place.
-fn feed(aggregator: &mut Aggregator, log: &[Input], places: std::ops::Range<usize>) -> Vec<(usize, IntervalRecord)> {
+/// Feeds the inputs of these places; what follows from each, by its place.
+fn feed(aggregator: &mut Aggregator, log: &[Input], places: std::ops::Range<usize>) -> Vec<(usize, Output)> {
     let mut records = Vec::new();
     let mut out = Vec::new();
     for place in places {
@@ -92,15 +92,22 @@ fn feed(aggregator: &mut Aggregator, log: &[Input], places: std::ops::Range<usiz
     records
 }
 
-/// Whoever is killed at `kills`, one after the other: the first record that is not that of one that never was, and that one's.
-fn difference(log: &[Input], kills: &[usize], rules: &Rules) -> Option<[Option<IntervalRecord>; 2]> {
+/// Whoever is killed at `kills`, one after the other: the first output that is not that of one that never was, and that one's.
+pub(super) fn difference(log: &[Input], kills: &[usize], rules: &Rules) -> Option<[Option<Output>; 2]> {
     let mut one = Aggregator::new(rules.clone(), LowWater::beginning(UnixMillis(START)));
     let expected = feed(&mut one, log, 0..log.len());
     let mut low_water = LowWater::beginning(UnixMillis(START));
     let mut committed = 0;
-    let mut found = Vec::new();
+    let mut found: Vec<(usize, Output)> = Vec::new();
     for until in kills.iter().copied().chain([log.len()]) {
         let mut successor = Aggregator::new(rules.clone(), low_water);
+        for (_, output) in &found {
+            match output {
+                Output::State(it) => successor.restore(it.meter.clone(), Some(it)),
+                Output::Gone(meter) => successor.restore(meter.clone(), None),
+                Output::Interval(_) => {}
+            }
+        }
         // Silently up to the last commit.
         feed(&mut successor, log, usize::try_from(low_water.offset).unwrap()..committed);
         found.extend(feed(&mut successor, log, committed..until));
@@ -153,7 +160,8 @@ fn the_gap_before_an_old_day_is_replayed() {
 
     let mut one = Aggregator::new(rules, LowWater::beginning(UnixMillis(START)));
     let records = feed(&mut one, &log, 0..log.len());
-    let days = records.iter().filter(|(place, it)| *place > kill && it.length == IntervalLength::Day && it.start_ms.0 == day);
+    let records = records.into_iter().filter_map(|(place, it)| Some((place, it.interval()?)));
+    let days = records.filter(|(place, it)| *place > kill && it.length == IntervalLength::Day && it.start_ms.0 == day);
     let days: Vec<_> = days.map(|(_, it)| (it.revision, it.quality)).collect();
     assert_eq!(days, [(2, Quality::Substituted)], "the day changes after the kill, and its first midnight lies in the gap");
 }

@@ -156,7 +156,7 @@ struct Worker<'a> {
     avro: &'a Avro,
     partition: i32,
     transactor: Transactor,
-    source: Source,
+    source: Source<Log>,
     targets: Vec<Target<'a>>,
     bytes: Vec<u8>,
     records: Vec<Written>,

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use contracts::intervals::IntervalLength;
-use contracts::{IntervalRecord, ReadingRecord};
-use measure::{Channel, MeterId, UnixMillis};
+use contracts::{AlertId, IntervalRecord, ReadingRecord};
+use measure::{Channel, FeederId, MeterId, UnixMillis};
 
 use super::columns::{IntervalRow, ReadingRow};
-use crate::sink::log::Log;
+use super::grid::{AlertRow, FeederRow};
+use super::log::Log;
 use crate::sink::metrics::Skipped;
 
 /// What names an interval.
@@ -29,6 +30,9 @@ pub(super) struct Batch {
     progress: BTreeMap<Log, Progress>,
     pub(super) readings: Vec<ReadingRow>,
     intervals: BTreeMap<IntervalKey, IntervalRow>,
+    alerts: BTreeMap<AlertId, String>,
+    /// What hangs on each feeder; nothing if it is not there any more.
+    feeders: BTreeMap<FeederId, Option<String>>,
     taken: usize,
     newest: Option<UnixMillis>,
 }
@@ -37,11 +41,19 @@ impl Batch {
     /// Empty, after what the database holds.
     pub(super) fn new(starts: &[(Log, String, i64)]) -> Self {
         let progress = starts.iter().map(|(log, topic, next)| (*log, Progress { topic: topic.clone(), stored: *next, next: *next }));
-        Self { progress: progress.collect(), readings: Vec::new(), intervals: BTreeMap::new(), taken: 0, newest: None }
+        Self {
+            progress: progress.collect(),
+            readings: Vec::new(),
+            intervals: BTreeMap::new(),
+            alerts: BTreeMap::new(),
+            feeders: BTreeMap::new(),
+            taken: 0,
+            newest: None,
+        }
     }
 
     /// Takes a record. One of which no row can be made is passed over: its offset counts, so that it holds nothing up.
-    pub(super) fn take(&mut self, log: Log, offset: i64, written: Option<UnixMillis>, value: &[u8]) -> Result<(), Skipped> {
+    pub(super) fn take(&mut self, log: Log, offset: i64, written: Option<UnixMillis>, key: &[u8], value: &[u8]) -> Result<(), Skipped> {
         if let Some(progress) = self.progress.get_mut(&log) {
             progress.next = offset.saturating_add(1);
         }
@@ -62,6 +74,15 @@ impl Batch {
                     *kept = row;
                 }
             }
+            // Of these the last one counts.
+            Log::Alerts => {
+                let AlertRow { id, json } = AlertRow::of(value)?;
+                self.alerts.insert(id, json);
+            }
+            Log::Topology => {
+                let FeederRow { id, json } = FeederRow::of(key, value)?;
+                self.feeders.insert(id, json);
+            }
         }
         Ok(())
     }
@@ -71,6 +92,16 @@ impl Batch {
         self.intervals.values()
     }
 
+    /// The latest of each alert, as JSON.
+    pub(super) fn alerts(&self) -> impl Iterator<Item = &str> {
+        self.alerts.values().map(String::as_str)
+    }
+
+    /// Feeders as they are now, as JSON.
+    pub(super) fn feeders(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.feeders.iter().map(|(id, json)| (id.as_str(), json.as_deref()))
+    }
+
     /// Topics that came further.
     pub(super) fn progress(&self) -> impl Iterator<Item = &Progress> {
         self.progress.values().filter(|it| it.next != it.stored)
@@ -78,7 +109,7 @@ impl Batch {
 
     /// Rows.
     pub(super) fn len(&self) -> usize {
-        self.readings.len().saturating_add(self.intervals.len())
+        [self.readings.len(), self.intervals.len(), self.alerts.len(), self.feeders.len()].into_iter().fold(0, usize::saturating_add)
     }
 
     /// Whether nothing was taken.
@@ -103,6 +134,8 @@ impl Batch {
         }
         self.readings.clear();
         self.intervals.clear();
+        self.alerts.clear();
+        self.feeders.clear();
         (self.taken, self.newest) = (0, None);
     }
 }
@@ -137,7 +170,7 @@ mod tests {
     fn the_highest_revision_of_an_interval_is_kept_in_whatever_order_they_come() {
         let mut batch = batch();
         for (offset, (start, revision)) in [(0, 2), (0, 3), (0, 1), (900_000, 1)].into_iter().enumerate() {
-            batch.take(Log::Intervals, offset as i64, None, &interval(start, revision)).unwrap();
+            batch.take(Log::Intervals, offset as i64, None, b"M0001", &interval(start, revision)).unwrap();
         }
         assert_eq!(batch.intervals().map(|it| it.record.revision).collect::<Vec<_>>(), [3, 1]);
         assert_eq!((batch.len(), batch.taken()), (2, 4));
@@ -148,9 +181,9 @@ mod tests {
     #[test]
     fn what_is_no_record_or_has_no_place_in_time_is_passed_over_and_counts_as_taken() {
         let mut batch = batch();
-        assert_eq!(batch.take(Log::Readings, 5, None, b"{"), Err(Skipped::Unreadable));
-        assert_eq!(batch.take(Log::Intervals, 0, None, &interval(i64::MAX, 1)), Err(Skipped::Unstorable));
-        assert_eq!(batch.take(Log::Intervals, 1, None, &interval(i64::MIN, 1)), Err(Skipped::Unstorable));
+        assert_eq!(batch.take(Log::Readings, 5, None, b"M0001", b"{"), Err(Skipped::Unreadable));
+        assert_eq!(batch.take(Log::Intervals, 0, None, b"M0001", &interval(i64::MAX, 1)), Err(Skipped::Unstorable));
+        assert_eq!(batch.take(Log::Intervals, 1, None, b"M0001", &interval(i64::MIN, 1)), Err(Skipped::Unstorable));
         assert_eq!((batch.len(), batch.is_empty()), (0, false));
         let ends: Vec<_> = batch.progress().map(|it| it.next).collect();
         assert_eq!(ends, [6, 2]);

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Connection, NoTls};
 use super::Settings;
 use super::batch::Batch;
 use super::columns::{INTERVALS, READINGS, Table};
+use super::grid::{DELETE_HOUSES, INSERT_HOUSES, UPSERT_ALERT};
 use super::migrations::migrate;
 use crate::sink::metrics::Failure;
 
@@ -162,6 +163,15 @@ impl Database {
             }
             out.finish().await?;
             transaction.execute(&INTERVALS.upsert(), &[]).await?;
+        }
+        for json in batch.alerts() {
+            transaction.execute(UPSERT_ALERT, &[&json]).await?;
+        }
+        for (feeder, json) in batch.feeders() {
+            transaction.execute(DELETE_HOUSES, &[&feeder]).await?;
+            if let Some(json) = json {
+                transaction.execute(INSERT_HOUSES, &[&json]).await?;
+            }
         }
         before_commit();
         Ok(transaction.commit().await?)

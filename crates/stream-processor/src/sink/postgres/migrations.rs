@@ -10,6 +10,7 @@ use super::database::DatabaseError;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_readings_and_intervals", include_str!("migrations/0001_readings_and_intervals.sql")),
     ("0002_accounts", include_str!("migrations/0002_accounts.sql")),
+    ("0003_alerts_and_houses", include_str!("migrations/0003_alerts_and_houses.sql")),
 ];
 
 /// Brings the schema up to date. Whoever comes at the same time waits.

@@ -1,4 +1,4 @@
-//! Readings and intervals as rows of PostgreSQL, exactly once.
+//! Readings, intervals, alerts and the topology as rows of PostgreSQL, exactly once.
 //!
 //! A partition's worker takes committed records from offsets that the database keeps, makes rows of them ([`batch`]), and stores them with the offsets that it has
 //! come to in one transaction of PostgreSQL ([`database`]). PostgreSQL, not Kafka, knows how far it has come: whatever happens to either
@@ -8,6 +8,8 @@
 mod batch;
 mod columns;
 mod database;
+mod grid;
+mod log;
 mod migrations;
 mod tls;
 
@@ -23,7 +25,6 @@ use tokio::runtime::Handle;
 use tokio_postgres::config::SslMode;
 
 use super::backoff::Backoff;
-use super::log::Log;
 use super::metrics::{Failure, Health, Sink, Skipped};
 use super::source::Source;
 use crate::config;
@@ -35,6 +36,7 @@ use crate::tls::{TlsError, authority};
 use crate::transaction::Stop;
 use batch::Batch;
 use database::{Database, DatabaseError};
+use log::Log;
 
 /// Longest sleep of a worker with nothing to do; a request to stop is seen as fast.
 const IDLE: Duration = Duration::from_millis(100);
@@ -112,7 +114,12 @@ impl Postgres {
             server.ssl_mode(SslMode::Require);
             Some(tls::Tls::new(authority("postgres.ca_file", &config.ca_file)?))
         };
-        let logs = [(Log::Readings, config.readings), (Log::Intervals, config.intervals)];
+        let logs = [
+            (Log::Readings, config.readings),
+            (Log::Intervals, config.intervals),
+            (Log::Alerts, config.alerts),
+            (Log::Topology, config.topology),
+        ];
         Ok(Self {
             clients: clients.clone(),
             settings: Settings { server, tls, schema: config.schema.clone(), timeout },
@@ -177,7 +184,7 @@ impl Postgres {
     }
 
     /// Takes what there is, until a transaction's worth is there or nothing has come for a while.
-    fn fill(&self, batch: &mut Batch, source: &Source, stop: &Stop) -> Result<(), KafkaError> {
+    fn fill(&self, batch: &mut Batch, source: &Source<Log>, stop: &Stop) -> Result<(), KafkaError> {
         let mut begin = None;
         loop {
             let left = begin.map_or(IDLE, |begin: Instant| self.commit_interval.saturating_sub(begin.elapsed()));
@@ -189,7 +196,8 @@ impl Postgres {
             };
             begin.get_or_insert_with(Instant::now);
             let written = message.timestamp().to_millis().map(UnixMillis);
-            if let Err(reason) = batch.take(log, message.offset(), written, message.payload().unwrap_or_default()) {
+            let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
+            if let Err(reason) = batch.take(log, message.offset(), written, key, value) {
                 self.metrics.sinks.skipped(Sink::Postgres, reason, 1);
                 tracing::warn!(topic = log.topic().name, offset = message.offset(), ?reason, "passed over: no row can be made of it");
             }
