@@ -8,8 +8,8 @@ use crate::alert::{Alert, State};
 use crate::balance::evidence::false_alarms_per_meter_year;
 use crate::balance::finding::{Finding, Subject, Test};
 
-/// None in 2.5 feeder-years of simulated honest feeders (docs/theft.md): with 95 % confidence fewer than 3 / 2.5 a year ("rule of three").
-const OF_THE_FEEDERS_TESTS: f64 = 1.2;
+/// None in 14 feeder-years of simulated honest feeders (docs/theft.md): with 95 % confidence fewer than 3 / 14 a year ("rule of three").
+const OF_THE_FEEDERS_TESTS: f64 = 0.22;
 /// None in 1,000 simulated years of honest pairs (docs/theft.md): the same rule, for a feeder of twenty such pairs.
 const OF_PAIRS: f64 = 20.0 * 3.0 / 1_000.0;
 /// Meters of the simulated feeders.
