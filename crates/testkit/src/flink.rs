@@ -9,7 +9,7 @@ use crate::await_until;
 use crate::jars::Jars;
 use crate::process::Server;
 
-const JARS: Jars = Jars { name: "Apache Flink", folder: "flink", pom: include_str!("../../../deploy/flink/pom.xml"), megabytes: 130 };
+const JARS: Jars = Jars { name: "Apache Flink", folder: "flink", pom: include_str!("../../../deploy/flink/pom.xml"), megabytes: 170 };
 
 /// What Flink's own start script opens to it of Java 17.
 const OPENED: [&str; 12] = [
@@ -27,10 +27,13 @@ const OPENED: [&str; 12] = [
     "java.util.concurrent.locks",
 ];
 
-/// The cluster lives as long as a job. A statement is done when its job is, and has failed when that has.
+/// The cluster lives as long as a job, and no pause of the machine makes it doubt itself. A statement is done when its job is, and has failed
+/// when that has.
 const CONFIG: &str = "\
 execution.target: local
 parallelism.default: 2
+heartbeat.timeout: 30 min
+pekko.ask.timeout: 30 min
 restart-strategy.type: none
 execution.checkpointing.storage: filesystem
 execution.checkpointing.dir: file://@DIR@/checkpoints
@@ -83,8 +86,8 @@ pub async fn run(script: &str, deadline: Duration) -> anyhow::Result<Ran> {
     let (output, log) = (read("output"), read("log"));
     match status {
         Ok(status) if status.success() && !output.contains("[ERROR]") => Ok(Ran { output, jobs: jobs(&log) }),
-        Ok(status) => bail!("Flink ended with {status}:\n{}\n{}", end(&output), end(&log)),
-        Err(error) => bail!("{error:#}\n{}\n{}", end(&output), end(&log)),
+        Ok(status) => bail!("Flink ended with {status}:\n{}\n{}", end(&output), causes(&log)),
+        Err(error) => bail!("{error:#}\n{}\n{}", end(&output), causes(&log)),
     }
 }
 
@@ -111,7 +114,18 @@ fn jobs(log: &str) -> Duration {
 /// The last lines.
 fn end(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n")
+    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+}
+
+/// What the log says why, each cause once, the first ones first.
+fn causes(log: &str) -> String {
+    let mut causes: Vec<&str> = Vec::new();
+    for line in log.lines().filter(|it| it.starts_with("Caused by: ")) {
+        if causes.len() < 20 && !causes.contains(&line) {
+            causes.push(line);
+        }
+    }
+    causes.join("\n")
 }
 
 #[cfg(test)]

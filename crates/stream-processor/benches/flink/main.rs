@@ -42,7 +42,7 @@ const PROLOGUE_MS: i64 = 900_000;
 
 /// The processor's intervals against those of a job in Flink, on the same readings; fails if any differ
 #[derive(Parser)]
-#[command(after_help = "Examples:\n  ./dev test --flink\n  ./dev test --flink --copies 2\n  ./dev test --flink --seed 7 --json")]
+#[command(after_help = "Examples:\n  ./dev test --flink\n  ./dev test --flink --copies 20\n  ./dev test --flink --seed 7 --json")]
 struct Options {
     /// One line of JSON for each figure instead of a table
     #[arg(long)]
@@ -51,7 +51,7 @@ struct Options {
     #[arg(long, default_value_t = 24, value_parser = value_parser!(u64).range(12..=1_000))]
     households: u64,
     /// Meters of each household
-    #[arg(long, default_value_t = 8, value_parser = value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 2, value_parser = value_parser!(u64).range(1..=10_000))]
     copies: u64,
     /// Hours to compare
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u64).range(5..=20))]
