@@ -31,7 +31,8 @@ pub fn avro_schema(contract: &Contract) -> Option<Value> {
     Some(json!({ "type": "record", "name": name, "namespace": NAMESPACE, "doc": doc, "fields": fields }))
 }
 
-fn is_nullable(property: &Value) -> bool {
+/// Whether a property's value may be null.
+pub(crate) fn is_nullable(property: &Value) -> bool {
     property.get("type").and_then(Value::as_array).is_some_and(|kinds| kinds.iter().any(|it| it == "null"))
 }
 

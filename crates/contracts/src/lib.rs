@@ -25,6 +25,7 @@ pub mod topology;
 mod asyncapi;
 mod contract;
 mod fast_json;
+mod flink;
 
 pub use alerts::{AlertActionRecord, AlertId, AlertRecord};
 pub use asyncapi::asyncapi;
@@ -33,6 +34,7 @@ pub use contract::{Contract, all};
 pub use dead_letter::DeadLetter;
 pub use events::EventRecord;
 pub use feeders::{FeederEventRecord, FeederIntervalRecord, FeederStateRecord, MeterStateRecord};
+pub use flink::{flink_table_name, flink_tables};
 pub use intervals::IntervalRecord;
 pub use latest::LatestRecord;
 pub use ledger::{LedgerKey, LedgerRecord};

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::compat::breaks;
-use common::{path, read};
+use common::files::{path, read};
 use contracts::all;
 use serde_json::{Value, json};
 

@@ -2,13 +2,14 @@
 
 mod common;
 
+use common::files::{matches_file, matches_text, path, read};
 use common::{
     alert_actions, alerts, command, dead_letters, events, examples, feeder, feeder_event, feeder_interval, feeder_state, intervals,
-    matches_file, meter_state, path, read, reading, reading_record,
+    meter_state, reading, reading_record,
 };
 use contracts::{
     AlertActionRecord, AlertId, AlertRecord, EventRecord, FeederEventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord,
-    IntervalRecord, LedgerKey, LedgerRecord, MeterStateRecord, ReadingRecord, all, asyncapi, topics,
+    IntervalRecord, LedgerKey, LedgerRecord, MeterStateRecord, ReadingRecord, all, asyncapi, flink_tables, topics,
 };
 
 #[test]
@@ -35,6 +36,32 @@ fn examples_are_checked_in() {
 #[test]
 fn the_asyncapi_document_is_checked_in() {
     matches_file("../../docs/asyncapi.json", &asyncapi());
+}
+
+#[test]
+fn flink_tables_are_checked_in() {
+    matches_text("../../deploy/flink/topics.sql", &flink_tables().unwrap());
+}
+
+#[test]
+fn every_topic_has_a_flink_table_with_its_fields() {
+    let text = flink_tables().unwrap();
+    for topic in topics::ALL {
+        let begin = format!("CREATE TABLE `{}` (", contracts::flink_table_name(&topic));
+        let (_, table) = text.split_once(&begin).unwrap_or_else(|| panic!("{} has no table", topic.name));
+        let (table, _) = table.split_once(");").unwrap();
+        assert!(table.contains(&format!("'topic' = '{}'", topic.name)), "{table}");
+        let mut columns: Vec<&str> = table.lines().filter_map(|line| line.trim().strip_prefix('`')?.split('`').next()).collect();
+        let contract = all().into_iter().find(|it| it.name == topic.name).unwrap();
+        let shapes = contract.schema["oneOf"].as_array().map_or_else(|| vec![&contract.schema], |it| it.iter().collect());
+        for field in shapes.iter().flat_map(|it| it["properties"].as_object().unwrap().keys()) {
+            assert!(columns.contains(&field.as_str()), "{}: no column for {field}", topic.name);
+        }
+        let fields = |name: &str| shapes.iter().any(|it| it["properties"].get(name).is_some());
+        columns.retain(|it| !fields(it));
+        let added = ["record_key", "record_time", "event_time", "payload", "headers"];
+        assert!(columns.iter().all(|it| added.contains(it)), "{}: no field is behind one of {columns:?}", topic.name);
+    }
 }
 
 #[test]

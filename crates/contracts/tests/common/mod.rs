@@ -3,9 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: what cannot be built fails the test")]
 
 pub mod compat;
-
-use std::fs;
-use std::path::{Path, PathBuf};
+pub mod files;
 
 use contracts::alerts::{AlertActionKind, AlertEvidence, AlertSeverity, AlertState};
 use contracts::dead_letter::DeadLetterReason;
@@ -371,32 +369,4 @@ pub fn examples(name: &str) -> Value {
         other => panic!("contract {other} needs an example"),
     }
     .unwrap()
-}
-
-/// A file of the repository, by its path from this crate.
-pub fn path(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
-}
-
-/// The JSON in a file.
-pub fn read(path: &Path) -> Value {
-    let text = fs::read_to_string(path)
-        .unwrap_or_else(|error| panic!("{}: {error}; make it with `UPDATE_CONTRACTS=1 cargo test -p contracts`", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Compares with the checked-in file, or with `UPDATE_CONTRACTS=1` writes it.
-pub fn matches_file(relative: &str, generated: &Value) {
-    let path = path(relative);
-    if std::env::var_os("UPDATE_CONTRACTS").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // Other tests of this process may be reading the file.
-        let whole = path.with_extension("new");
-        fs::write(&whole, format!("{generated:#}\n")).unwrap();
-        fs::rename(&whole, &path).unwrap();
-    }
-    assert!(
-        read(&path) == *generated,
-        "{relative} is not what the code generates: if the change is meant, `UPDATE_CONTRACTS=1 cargo test -p contracts`"
-    );
 }

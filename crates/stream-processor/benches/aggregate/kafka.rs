@@ -1,20 +1,15 @@
 //! Consume, transform, produce, on the real Kafka.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use contracts::topics::{INTERVALS, METER_PROFILES, READINGS};
+use contracts::topics::READINGS;
 use stream_processor::config::Config;
-use stream_processor::derive::Derive;
-use stream_processor::interval::{Aggregator, Calendar, Rules, Settings};
-use stream_processor::kafka::{Clients, Group};
-use stream_processor::metrics::Metrics;
-use stream_processor::ownership::{self, Ending};
-use stream_processor::{Nobody, topics};
+use stream_processor::interval::{Calendar, Rules, Settings};
+use stream_processor::kafka::Clients;
+use stream_processor::topics;
 use testkit::Kafka;
 use testkit::kafka::write_topic;
 
 use crate::figure::{Figure, Target};
+use crate::member;
 use crate::readings::readings;
 
 const METERS: usize = 5_000;
@@ -31,37 +26,11 @@ pub fn figures(count: u64) -> Vec<Figure> {
         topics::ensure(&clients, &config.topics).await.unwrap();
         write(kafka.bootstrap(), count).await;
 
-        let (metrics, ending) = (Metrics::new(), Arc::new(Ending::default()));
         let rules = Rules::new(Settings::default(), Calendar::default()).unwrap();
-        let derive = Derive {
-            clients,
-            group: Group::INTERVALS,
-            target: INTERVALS,
-            transform: Arc::new(move |mark| Aggregator::new(rules.clone(), mark.into())),
-            states: Some(METER_PROFILES),
-            copy: None,
-            metrics: metrics.clone(),
-            observer: Arc::new(Nobody),
-            commit_interval: Duration::from_millis(config.intervals.commit_interval_ms),
-        };
-        let member = tokio::task::spawn_blocking({
-            let ending = Arc::clone(&ending);
-            move || ownership::run(&Arc::new(derive), &ending, Duration::from_secs(5))
-        });
-        while metrics.readings_taken.get() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let (start, before) = (Instant::now(), metrics.readings_taken.get());
-        while metrics.readings_taken.get() < count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let rate = (count - before) as f64 / start.elapsed().as_secs_f64();
-        ending.request();
-        member.await.unwrap();
-        let derived = metrics.derived.get();
+        let done = member::run(clients, &config, rules, count).await;
         vec![
-            Figure::new("from Kafka to Kafka in transactions", rate, "readings/s").target(Target::AtLeast(100_000.0)),
-            Figure::new("interval records written", derived as f64, ""),
+            Figure::new("from Kafka to Kafka in transactions", done.rate, "readings/s").target(Target::AtLeast(100_000.0)),
+            Figure::new("interval records written", done.written as f64, ""),
         ]
     })
 }

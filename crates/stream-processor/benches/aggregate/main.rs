@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "shared with the estimator's figures, which need ranges as well")]
 mod figure;
 mod kafka;
+mod member;
 mod memory;
 mod readings;
 

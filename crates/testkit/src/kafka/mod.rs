@@ -1,6 +1,5 @@
 //! The real Apache Kafka: one broker in KRaft mode, from its published jars, without a container.
 
-mod jars;
 mod read;
 mod server;
 mod write;

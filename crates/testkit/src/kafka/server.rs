@@ -1,19 +1,20 @@
 //! A Kafka broker as a child process.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::{answers, jars};
+use super::answers;
+use crate::jars::Jars;
 use crate::process::Server;
 use crate::{await_until, ports};
 
 const PROPERTIES: &str = include_str!("server.properties");
+const JARS: Jars = Jars { name: "Apache Kafka", folder: "kafka", pom: include_str!("pom.xml"), megabytes: 54 };
 
 /// A start takes four seconds on two idle cores.
 const START_DEADLINE: Duration = Duration::from_secs(120);
@@ -68,7 +69,8 @@ impl Kafka {
     }
 
     fn spawn(&self) -> anyhow::Result<Server> {
-        let mut command = java(&jars::directory()?);
+        // Its log goes to a file of ours; Kafka's own configuration of it is not among the jars.
+        let mut command = JARS.java()?;
         command.args(["-Xms256m", "-Xmx768m", "-XX:+UseG1GC", "kafka.Kafka"]).arg(self.dir.path().join("server.properties"));
         Server::start(&mut command, &self.dir.path().join("log"), self.dir.path())
     }
@@ -108,7 +110,7 @@ impl KafkaHandle {
 
 /// A formatted data directory and its configuration, and the port that it names.
 fn prepare() -> anyhow::Result<(TempDir, u16)> {
-    let jars = jars::directory()?;
+    let mut format = JARS.java().context("no Kafka can be started; FERRARIS_KAFKA=host:port would name one that is there")?;
     let dir = tempfile::Builder::new().prefix("ferraris-kafka-").tempdir().context("cannot make a temporary directory")?;
     let [port, controller] = ports::free()?;
     let data = dir.path().join("data");
@@ -118,7 +120,6 @@ fn prepare() -> anyhow::Result<(TempDir, u16)> {
         .replace("@DATA@", &data.to_string_lossy());
     let path = dir.path().join("server.properties");
     fs::write(&path, properties)?;
-    let mut format = java(&jars);
     format.args(["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&path);
     let output = format.stdin(Stdio::null()).output().context("cannot run java: install a Java 17 runtime")?;
     if !output.status.success() {
@@ -129,10 +130,3 @@ fn prepare() -> anyhow::Result<(TempDir, u16)> {
 
 /// Any base64 of 16 bytes; a cluster of one broker on a port of its own needs no other name.
 const CLUSTER: &str = "RmVycmFyaXMtdGVzdHMtMQ";
-
-fn java(jars: &Path) -> Command {
-    let mut command = Command::new("java");
-    // Its log goes to a file of ours; Kafka's own configuration of it is not among the jars.
-    command.arg("-cp").arg(jars.join("*"));
-    command
-}
