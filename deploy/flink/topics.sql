@@ -31,6 +31,7 @@ CREATE TABLE `meter_readings_v1` (
   `raw_active_power_w` DOUBLE NOT NULL,
   `raw_frequency_hz` DOUBLE NOT NULL,
   `raw_power_factor` DOUBLE NOT NULL,
+  `account` STRING,
   `record_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   `event_time` AS TO_TIMESTAMP_LTZ(`time_ms`, 3),
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '2' MINUTE
@@ -55,6 +56,7 @@ CREATE TABLE `meter_events_v1` (
   `seq` BIGINT,
   `kind` STRING,
   `value` BIGINT,
+  `account` STRING,
   `from_ms` BIGINT,
   `to_ms` BIGINT,
   `count` BIGINT,
@@ -112,6 +114,7 @@ CREATE TABLE `meter_intervals_v1` (
   `tariff_import_wh` ARRAY<DOUBLE> NOT NULL,
   `readings` BIGINT NOT NULL,
   `covered_ms` BIGINT NOT NULL,
+  `account` STRING,
   `active_power_max_w` DOUBLE,
   `active_power_mean_w` DOUBLE,
   `active_power_min_w` DOUBLE,
@@ -161,6 +164,7 @@ CREATE TABLE `feeder_intervals_v1` (
   `tariff_import_wh` ARRAY<DOUBLE> NOT NULL,
   `readings` BIGINT NOT NULL,
   `covered_ms` BIGINT NOT NULL,
+  `account` STRING,
   `active_power_max_w` DOUBLE,
   `active_power_mean_w` DOUBLE,
   `active_power_min_w` DOUBLE,
@@ -247,6 +251,23 @@ CREATE TABLE `meter_state_v1` (
   'value.fields-include' = 'EXCEPT_KEY'
 );
 
+-- What each meter's channels registered by the time of the day, a few days of each kind: what long gaps are estimated by. Internal.
+CREATE TABLE `meter_profiles_v1` (
+  `record_key` STRING NOT NULL,
+  `meter` STRING NOT NULL,
+  `next_offset` BIGINT NOT NULL,
+  `state` STRING NOT NULL,
+  PRIMARY KEY (`record_key`) NOT ENFORCED
+) WITH (
+  'connector' = 'upsert-kafka',
+  'topic' = 'meter.profiles.v1',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.isolation.level' = 'read_committed',
+  'key.format' = 'raw',
+  'value.format' = 'json',
+  'value.fields-include' = 'EXCEPT_KEY'
+);
+
 -- The life of alerts: raised, acknowledged, shelved, cleared; evidence. Only the analytics write it.
 CREATE TABLE `alerts_v1` (
   `record_key` STRING NOT NULL,
@@ -308,7 +329,7 @@ CREATE TABLE `grid_topology_v1` (
   `id` STRING NOT NULL,
   `line_meter` STRING NOT NULL,
   `poles` ARRAY<STRING> NOT NULL,
-  `houses` ARRAY<ROW<`meter` STRING, `pole` STRING, `class` DOUBLE, `contract_power_w` DOUBLE, `line_side` STRING, `loop_ohm` DOUBLE>> NOT NULL,
+  `houses` ARRAY<ROW<`meter` STRING, `pole` STRING, `class` DOUBLE, `contract_power_w` DOUBLE, `line_side` STRING, `loop_ohm` DOUBLE, `phase` STRING>> NOT NULL,
   `line_class` DOUBLE,
   PRIMARY KEY (`record_key`) NOT ENFORCED
 ) WITH (
@@ -375,6 +396,7 @@ CREATE TABLE `meter_latest_v1` (
   `raw_active_power_w` DOUBLE NOT NULL,
   `raw_frequency_hz` DOUBLE NOT NULL,
   `raw_power_factor` DOUBLE NOT NULL,
+  `account` STRING,
   PRIMARY KEY (`record_key`) NOT ENFORCED
 ) WITH (
   'connector' = 'upsert-kafka',

@@ -154,6 +154,10 @@ fn columns(schema: &Value) -> Option<Vec<Column<'_>>> {
 
 /// The Flink type of a property's values that are not null.
 fn kind(property: &Value) -> Option<String> {
+    // What may be absent is it or null.
+    if let Some(either) = property.get("anyOf").and_then(Value::as_array) {
+        return kind(either.iter().find(|it| it.get("type").is_none_or(|name| name != "null"))?);
+    }
     // A choice with descriptions is a `oneOf` of texts.
     if property.get("enum").is_some() || property.get("oneOf").is_some() {
         return Some("STRING".to_owned());
