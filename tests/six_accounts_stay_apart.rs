@@ -1,5 +1,5 @@
-//! Promise: six modules on one line are six accounts. What Kafka holds of each, readings, registers and intervals, is of its own load and of
-//! no other's, under the key of the meter. When the credit of one runs out its relay opens, and no other. `kill -9` of the agent in between
+//! Promise: six modules on one line are six accounts. What Kafka holds of each, readings and registers, is of its own load and of no
+//! other's, under the key of the meter. When the credit of one runs out its relay opens, and no other. `kill -9` of the agent in between
 //! loses nothing, doubles nothing, mixes nothing up, and gives nobody credit.
 #![expect(
     clippy::arithmetic_side_effects,
@@ -12,19 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use contracts::topics::{EVENTS, INTERVALS, KafkaTopic, READINGS};
-use contracts::{EventRecord, IntervalRecord, ReadingRecord};
+use contracts::topics::{EVENTS, KafkaTopic, READINGS};
+use contracts::{EventRecord, ReadingRecord};
 use edge_agent::config::{Channel, Credit, Device};
 use fleet::audit::Identity;
 use fleet::load::Load;
 use fleet::pzem_module::PzemLine;
-use measure::{Account, Channel as Number, EventKind, MeterId, Reading, StreamId, UnixMillis, Verdict, WattHours, Watts};
+use measure::{Account, Channel as Number, EventKind, MeterId, UnixMillis, Verdict, WattHours, Watts};
 use promises::child::{Child, Halt};
 use promises::office::{self, Office};
 use promises::{PATIENCE, Stage, books, home};
 use testkit::await_until;
 use wire::command::{Action, Amount};
-use wire::topic::Shard;
 
 /// What the six take, in W; their registers begin a thousand kWh apart.
 const LOADS_W: [f64; 6] = [600.0, 1_100.0, 1_900.0, 2_900.0, 4_200.0, 6_000.0];
@@ -84,56 +83,21 @@ impl Flat {
     }
 }
 
-/// What Kafka holds, by account.
-struct Seen {
-    readings: BTreeMap<Account, Vec<ReadingRecord>>,
-    /// The latest revision of each minute.
-    minutes: BTreeMap<Account, BTreeMap<UnixMillis, IntervalRecord>>,
-}
+/// The readings that Kafka holds, by account.
+type Seen = BTreeMap<Account, Vec<ReadingRecord>>;
 
 async fn seen(stage: &Stage) -> anyhow::Result<Seen> {
-    let mut readings: BTreeMap<Account, Vec<ReadingRecord>> = BTreeMap::new();
+    let mut seen = Seen::new();
     for reading in books::readings(stage).await? {
         let account = reading.account.clone().context("a reading without its account")?;
-        readings.entry(account).or_default().push(reading);
+        seen.entry(account).or_default().push(reading);
     }
-    readings.values_mut().for_each(|all| all.sort_by_key(|it| it.time_ms));
-    let mut minutes: BTreeMap<Account, BTreeMap<UnixMillis, IntervalRecord>> = BTreeMap::new();
-    for row in stage.topic(&INTERVALS).await? {
-        let minute: IntervalRecord = serde_json::from_slice(&row.value.context("a tombstone")?)?;
-        let account = minute.account.clone().context("an interval without its account")?;
-        let known = minutes.entry(account).or_default().entry(minute.start_ms).or_insert_with(|| minute.clone());
-        if known.revision < minute.revision {
-            *known = minute;
-        }
-    }
-    Ok(Seen { readings, minutes })
+    seen.values_mut().for_each(|all| all.sort_by_key(|it| it.time_ms));
+    Ok(seen)
 }
 
-impl Seen {
-    fn of(&self, flat: &Flat) -> &[ReadingRecord] {
-        self.readings.get(&flat.account).map_or(&[], Vec::as_slice)
-    }
-
-    /// What it took up to the end of a minute, as its readings tell, in Wh.
-    fn taken_before_a_minute_ended(&self, flat: &Flat) -> Option<f64> {
-        let (first, last) = (self.of(flat).first()?, self.of(flat).last()?);
-        let end = last.time_ms.interval_start(60_000);
-        let before = self.of(flat).iter().rev().find(|it| it.time_ms < end)?;
-        Some(before.import_wh.as_f64() - first.import_wh.as_f64())
-    }
-
-    /// The end of an account's last minute.
-    fn told_until(&self, flat: &Flat) -> Option<UnixMillis> {
-        self.minutes.get(&flat.account)?.values().next_back().map(|it| it.end_ms)
-    }
-
-    /// What an account's minutes say that it took, in Wh, and where its register stood at their end.
-    fn taken(&self, flat: &Flat) -> Option<(f64, WattHours)> {
-        let minutes = self.minutes.get(&flat.account)?;
-        let last = minutes.values().next_back()?.import_register_wh?;
-        Some((minutes.values().map(|it| it.import_wh.as_f64()).sum(), last))
-    }
+fn of<'a>(seen: &'a Seen, flat: &Flat) -> &'a [ReadingRecord] {
+    seen.get(&flat.account).map_or(&[], Vec::as_slice)
 }
 
 async fn top_up(stage: &Stage, office: &Office, meter: &MeterId, flats: &[Flat]) -> anyhow::Result<()> {
@@ -152,8 +116,7 @@ async fn top_up(stage: &Stage, office: &Office, meter: &MeterId, flats: &[Flat])
 #[tokio::test(flavor = "multi_thread")]
 async fn six_accounts_stay_apart() -> anyhow::Result<()> {
     let (mut stage, office) = (Stage::new().await?, Office::default());
-    (stage.commands, stage.intervals) = (true, true);
-    stage.keys.insert("intervals", "rules = { lateness_ms = 0, lengths = ['1min'] }".to_owned());
+    stage.commands = true;
     let processor_config = stage.processor_config("processor")?;
     let mut processor = Child::processor(env!("CARGO_BIN_EXE_processor"), &processor_config, Halt::Never)?;
     processor.owns(&[0, 1, 2, 3]).await?;
@@ -182,17 +145,12 @@ async fn six_accounts_stay_apart() -> anyhow::Result<()> {
     await_until("the relay of the one opens", PATIENCE, async || Ok((poor.relay() == "0").then_some(()))).await?;
     let stopped = poor.load.register();
     let then: Vec<_> = flats.iter().map(|flat| flat.load.register()).collect();
-    let mut last = Vec::new();
-    await_until("the registers of the others go on, and a minute ends for all", PATIENCE, async || {
+    await_until("the registers of the others go on", PATIENCE, async || {
         let seen = seen(&stage).await?;
-        last = flats.iter().map(|flat| (seen.of(flat).last().map(|it| it.import_wh), seen.taken_before_a_minute_ended(flat))).collect();
-        let others = flats.iter().zip(&then).zip(&last).filter(|((flat, _), _)| !flat.is_poor());
-        let go_on = others.into_iter().all(|((_, then), (now, _))| now.is_some_and(|it| it.as_f64() > then.as_f64() + WATT_HOUR));
-        let ended = last.iter().all(|(_, taken)| taken.is_some_and(|taken| taken > 3.0 * WATT_HOUR));
-        Ok((go_on && ended).then_some(()))
+        let goes_on = |flat: &Flat, then: f64| of(&seen, flat).last().is_some_and(|it| it.import_wh.as_f64() > then + WATT_HOUR);
+        Ok(flats.iter().zip(&then).all(|(flat, then)| flat.is_poor() || goes_on(flat, then.as_f64())).then_some(()))
     })
-    .await
-    .with_context(|| format!("registers were {then:?}; registers, and what was taken in whole minutes, are {last:?}"))?;
+    .await?;
     assert_eq!(poor.load.register(), stopped, "behind an open relay nothing is taken");
     for flat in &flats {
         assert_eq!(flat.relay(), if flat.is_poor() { "0" } else { "1" }, "{}", flat.account);
@@ -204,33 +162,11 @@ async fn six_accounts_stay_apart() -> anyhow::Result<()> {
 
     each_once(&stage, &accepted).await?;
     let measured = seen(&stage).await?;
-    assert_eq!(measured.readings.keys().collect::<Vec<_>>(), flats.iter().map(|flat| &flat.account).collect::<Vec<_>>());
+    assert_eq!(measured.keys().collect::<Vec<_>>(), flats.iter().map(|flat| &flat.account).collect::<Vec<_>>());
     flats.iter().for_each(|flat| shows_its_own_load(&measured, flat));
     the_credit_was_spent_once(&measured, poor);
     nobody_else_was_cut(&stage, poor).await?;
-    keys_are_the_meter(&stage, &meter, &[READINGS, EVENTS]).await?;
-
-    let_time_pass(&stage, &meter, &measured).await?;
-    await_until("minutes are told of all", PATIENCE, async || {
-        let seen = seen(&stage).await?;
-        let all_told = |flat: &Flat| seen.told_until(flat) == measured.of(flat).last().map(|it| it.time_ms.interval_start(60_000));
-        Ok(flats.iter().all(all_told).then_some(()))
-    })
-    .await?;
-    let derived = seen(&stage).await?;
-    flats.iter().for_each(|flat| registered_its_own_load(&derived, flat));
-    keys_are_the_meter(&stage, &meter, &[INTERVALS]).await
-}
-
-/// The log is the clock of intervals: a reading of somebody else on the same partition, received ten minutes later, ends their minutes.
-async fn let_time_pass(stage: &Stage, meter: &MeterId, seen: &Seen) -> anyhow::Result<()> {
-    let partition = |meter: &MeterId| Shard::of(meter).partition(4);
-    let neighbours = (0..).filter_map(|number| format!("later-{number}").parse::<MeterId>().ok());
-    let neighbour = neighbours.into_iter().find(|it| partition(it) == partition(meter)).context("no neighbour")?;
-    let last = seen.readings.values().flatten().map(|it| it.received_ms).max().context("no readings")?;
-    let time = last.saturating_add(600_000);
-    let reading = ReadingRecord::new(&neighbour, StreamId(1), 1, time, &Reading { time, ..Reading::default() });
-    stage.write(&READINGS, vec![(neighbour.to_string(), serde_json::to_vec(&reading)?)]).await
+    keys_are_the_meter(&stage, &meter, &[READINGS, EVENTS]).await
 }
 
 /// Everything that the journal said it accepted is in Kafka once, and nothing is there twice.
@@ -257,7 +193,7 @@ async fn keys_are_the_meter(stage: &Stage, meter: &MeterId, topics: &[KafkaTopic
 
 fn shows_its_own_load(seen: &Seen, flat: &Flat) {
     let (account, own) = (&flat.account, Watts::from_f64(flat.watts).unwrap());
-    let readings = seen.of(flat);
+    let readings = of(seen, flat);
     for reading in readings {
         let power = reading.raw_active_power_w;
         assert!(power == own || (flat.is_poor() && power == Watts::default()), "{account} shows {power:?}");
@@ -270,24 +206,9 @@ fn shows_its_own_load(seen: &Seen, flat: &Flat) {
     assert!((last.active_power_w.as_f64() - expected).abs() <= 0.01 * flat.watts, "{account}'s filter says {:?}", last.active_power_w);
 }
 
-fn registered_its_own_load(seen: &Seen, flat: &Flat) {
-    let (account, readings) = (&flat.account, seen.of(flat));
-    let (taken, register) = seen.taken(flat).unwrap();
-    assert!(taken > 3.0 * WATT_HOUR, "{account}'s minutes prove little: {taken} Wh");
-    assert!(flat.is_own(register), "{account}'s minutes end at {register:?}");
-    let difference = register.as_f64() - readings[0].import_wh.as_f64();
-    assert!((taken - difference).abs() <= 0.1, "{account}'s minutes add up to {taken} Wh, its register advanced by {difference} Wh");
-    for minute in seen.minutes[account].values() {
-        assert_eq!((minute.channel, &minute.meter), (account.channel(), account.meter()));
-        assert!(minute.import_wh.as_f64() <= 1.1 * flat.watts / 60.0 + 3.0 * WATT_HOUR, "{account}: {minute:?}");
-        let mean = minute.active_power_mean_w.map_or(flat.watts, Watts::as_f64);
-        assert!(flat.is_poor() || (mean - flat.watts).abs() <= 0.02 * flat.watts, "{account}'s mean power is {mean} W");
-    }
-}
-
 /// What was bought was delivered, and what was taken during the grace, by an agent that looks once a second.
 fn the_credit_was_spent_once(seen: &Seen, poor: &Flat) {
-    let readings = seen.of(poor);
+    let readings = of(seen, poor);
     let taken = readings.last().unwrap().import_wh.as_f64() - readings[0].import_wh.as_f64();
     let bought = LITTLE_MWH as f64 / 1_000.0;
     let slack = poor.watts / 3_600.0 * (GRACE_S as f64 + 10.0);
