@@ -33,7 +33,8 @@ const INIT_STEP: Duration = Duration::from_millis(25);
 /// `flush` and the commit would ask, but only every 100 ms; a transaction takes 3. One that takes long is asked about less often: each
 /// pause is an eighth of the time waited, as each wake-up takes processor time from what is waited for.
 const PAUSE: Duration = Duration::from_micros(200);
-const PAUSE_SHARE: u32 = 8;
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+const PAUSE_SHARE: f64 = 0.125;
 
 /// A request to stop, with the instant until which work may still be finished.
 #[derive(Debug, Default)]
@@ -196,7 +197,7 @@ impl Transactor {
 }
 
 fn pause(begin: Instant) {
-    thread::sleep((begin.elapsed() / PAUSE_SHARE).clamp(PAUSE, STEP / PAUSE_SHARE));
+    thread::sleep(begin.elapsed().mul_f64(PAUSE_SHARE).clamp(PAUSE, PAUSE_MAX));
 }
 
 fn failed(error: KafkaError) -> Failed {
