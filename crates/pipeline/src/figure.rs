@@ -164,7 +164,9 @@ pub fn race(it: &Race) -> Vec<Figure> {
     for (process, cpu_us) in PROCESSES.iter().zip(it.ours.cpu_us) {
         add(&format!("ours, CPU, {process}"), cpu_us, "us/frame", Target::None);
     }
-    add("CPU, Mosquitto and Telegraf over gate and processor", it.ratio(), "times", Target::AtLeast(5.0));
+    // At a pace both mostly wake up; what a frame costs is told by as many as there can be.
+    let target = if it.ours.load.rate.is_none() { Target::AtLeast(5.0) } else { Target::None };
+    add("CPU, Mosquitto and Telegraf over gate and processor", it.ratio(), "times", target);
     figures
 }
 

@@ -28,6 +28,10 @@ use crate::usage::cpu_s;
 const TELEGRAF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../build/telegraf/telegraf");
 const START: Duration = Duration::from_secs(60);
 
+/// What they are asked for where no rate is, in frames a second: about what they carry on two cores. Without a rate Mosquitto takes all that
+/// publishers have and keeps it, and nothing comes to Kafka.
+const FULL_PER_S: f64 = 30_000.0;
+
 /// The processes whose time is told.
 pub const PROCESSES: [&str; 4] = ["Mosquitto", "Telegraf", "Kafka", "generator"];
 
@@ -62,6 +66,7 @@ pub fn telegraf() -> Option<PathBuf> {
 
 /// Takes a load to Kafka by Mosquitto and Telegraf.
 pub async fn run(house: &House, load: &Load, number: usize) -> anyhow::Result<Bridged> {
+    let load = &Load { rate: load.rate.or(Some(FULL_PER_S)), ..load.clone() };
     let telegraf = telegraf().context("there is no Telegraf; ./dev bench pipeline --only peers builds it")?;
     let dir = tempfile::Builder::new().prefix("ferraris-peers-").tempdir()?;
     let topic = format!("peers-{number}");
