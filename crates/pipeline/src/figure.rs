@@ -77,16 +77,18 @@ impl Figure {
 
 /// A line for each figure that has a target, and what became of it.
 pub fn verdicts(figures: &[Figure]) -> Vec<String> {
-    let line = |it: &Figure| {
-        let (sign, target) = match it.target {
-            Target::None => return None,
-            Target::AtLeast(target) => (">=", target),
-            Target::AtMost(target) => ("<=", target),
-        };
-        let verdict = if it.ok() { "ok" } else { "MISSED" };
-        Some(format!("{:<76} {:>10.1} {:<9} {sign} {target:<7} {verdict}", it.name, it.value, it.unit))
-    };
-    figures.iter().filter_map(line).collect()
+    figures.iter().filter(|it| !matches!(it.target, Target::None)).map(line).collect()
+}
+
+/// A figure, and what became of its target if it has one.
+pub fn line(it: &Figure) -> String {
+    let measured = format!("{:<76} {:>10.1} {:<9}", it.name, it.value, it.unit);
+    let verdict = if it.ok() { "ok" } else { "MISSED" };
+    match it.target {
+        Target::None => measured.trim_end().to_owned(),
+        Target::AtLeast(target) => format!("{measured} >= {target:<7} {verdict}"),
+        Target::AtMost(target) => format!("{measured} <= {target:<7} {verdict}"),
+    }
 }
 
 /// A load in words.

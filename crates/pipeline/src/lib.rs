@@ -200,7 +200,7 @@ fn measure(options: &Options) -> anyhow::Result<bool> {
     if options.json {
         figures.iter().for_each(|figure| println!("{}", figure.json()));
     } else {
-        println!("{}", report::text(&outcomes, &figures));
+        println!("{}", report::text(&outcomes, &rooms));
     }
     if let Some(page) = &options.append {
         let arguments: Vec<_> = std::env::args().skip(1).filter(|it| it != "--bench").collect();

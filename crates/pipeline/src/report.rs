@@ -10,14 +10,16 @@ use time::OffsetDateTime;
 use crate::figure::{self, Figure};
 use crate::scenario::Outcome;
 
-/// The table and what became of the targets.
-pub fn text(outcomes: &[Outcome], figures: &[Figure]) -> String {
+/// The table, what became of its targets, and all figures that are in no table.
+pub fn text(outcomes: &[Outcome], rooms: &[Figure]) -> String {
     let mut lines = Vec::new();
     if !outcomes.is_empty() {
         lines.push(figure::HEAD.to_owned());
         lines.extend(outcomes.iter().map(figure::row));
     }
-    lines.extend(figure::verdicts(figures));
+    let of_table: Vec<_> = outcomes.iter().flat_map(figure::figures).collect();
+    lines.extend(figure::verdicts(&of_table));
+    lines.extend(rooms.iter().map(figure::line));
     lines.join("\n")
 }
 
