@@ -138,7 +138,9 @@ impl Clients {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
             // An empty answer at the end of a partition is what a reader waits for.
-            .set("fetch.wait.max.ms", "10");
+            .set("fetch.wait.max.ms", "10")
+            // A full queue is looked at again after a second otherwise, and is empty long before.
+            .set("fetch.queue.backoff.ms", "10");
         config
     }
 
