@@ -123,12 +123,24 @@ impl Transactor {
         if self.delivered(|| stop.expired()) { Ok(()) } else { Err(self.abort(timed_out())) }
     }
 
+    /// Takes what librdkafka has to tell: until then it counts as on its way. That may be many errors, after a night without Kafka.
+    fn take_reports(&self) {
+        let mut before = i32::MAX;
+        loop {
+            let now = self.producer.in_flight_count();
+            if now == 0 || now >= before {
+                return;
+            }
+            before = now;
+            self.producer.poll(Duration::ZERO);
+        }
+    }
+
     /// Waits until nothing is on its way to Kafka, or until it gives up, and says whether nothing is.
     fn delivered(&self, give_up: impl Fn() -> bool) -> bool {
         let begin = Instant::now();
         loop {
-            // What was not delivered is on its way until its report is taken.
-            self.producer.poll(Duration::ZERO);
+            self.take_reports();
             if self.producer.in_flight_count() == 0 {
                 return true;
             }
@@ -159,7 +171,7 @@ impl Transactor {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if !stop.expired() => {
-                    self.producer.poll(Duration::ZERO);
+                    self.take_reports();
                     pause(begin);
                 }
                 Err((error, _)) => return Err(self.abort(error)),
@@ -171,7 +183,7 @@ impl Transactor {
     fn repeat(&self, call: impl Fn(&BaseProducer<Context>) -> Result<(), KafkaError>, give_up: impl Fn() -> bool) -> Result<(), Failed> {
         let begin = Instant::now();
         loop {
-            self.producer.poll(Duration::ZERO);
+            self.take_reports();
             let Err(error) = call(&self.producer) else { return Ok(()) };
             match verdict(&error) {
                 Verdict::Retry if give_up() => return Err(Failed::Unknown(error)),
