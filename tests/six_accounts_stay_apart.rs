@@ -1,5 +1,5 @@
-//! Promise: six modules on one line are six accounts. What Kafka holds of each, readings and registers, is of its own load and of no
-//! other's, under the key of the meter. When the credit of one runs out its relay opens, and no other. `kill -9` of the agent in between
+//! Promise: six modules on one line are six accounts. What Kafka holds of each, readings, registers and intervals, is of its own load and
+//! of no other's, under the key of the meter. When the credit of one runs out its relay opens, and no other. `kill -9` of the agent in between
 //! loses nothing, doubles nothing, mixes nothing up, and gives nobody credit.
 #![expect(
     clippy::arithmetic_side_effects,
@@ -10,10 +10,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use contracts::topics::{EVENTS, KafkaTopic, READINGS};
-use contracts::{EventRecord, ReadingRecord};
+use contracts::intervals::{IntervalLength, Quality};
+use contracts::topics::{EVENTS, INTERVALS, KafkaTopic, READINGS};
+use contracts::{EventRecord, IntervalRecord, ReadingRecord};
 use edge_agent::config::{Channel, Credit, Device};
 use fleet::audit::Identity;
 use fleet::load::Load;
@@ -35,6 +37,8 @@ const MUCH_MWH: i64 = 1_000_000_000;
 const GRACE_S: u64 = 2;
 /// Registers show whole Wh.
 const WATT_HOUR: f64 = 1.0;
+/// A minute begins, is over, and a heartbeat later the meter shows the registers behind it.
+const MINUTES: Duration = Duration::from_secs(300);
 
 /// What is true of an account.
 struct Flat {
@@ -116,7 +120,9 @@ async fn top_up(stage: &Stage, office: &Office, meter: &MeterId, flats: &[Flat])
 #[tokio::test(flavor = "multi_thread")]
 async fn six_accounts_stay_apart() -> anyhow::Result<()> {
     let (mut stage, office) = (Stage::new().await?, Office::default());
-    stage.commands = true;
+    (stage.commands, stage.intervals) = (true, true);
+    // One meter alone: what it says comes in order.
+    stage.keys.insert("intervals", "rules.lateness_ms = 0".to_owned());
     let processor_config = stage.processor_config("processor")?;
     let mut processor = Child::processor(env!("CARGO_BIN_EXE_processor"), &processor_config, Halt::Never)?;
     processor.owns(&[0, 1, 2, 3]).await?;
@@ -155,6 +161,7 @@ async fn six_accounts_stay_apart() -> anyhow::Result<()> {
     for flat in &flats {
         assert_eq!(flat.relay(), if flat.is_poor() { "0" } else { "1" }, "{}", flat.account);
     }
+    let minutes = minutes_of_all(&stage, &flats, now()?).await?;
     assert!(agent.terminate(PATIENCE).await?.success());
     let rest = agent.remaining_lines().await;
     accepted.extend(rest.iter().filter_map(|line| identity(line)));
@@ -163,10 +170,13 @@ async fn six_accounts_stay_apart() -> anyhow::Result<()> {
     each_once(&stage, &accepted).await?;
     let measured = seen(&stage).await?;
     assert_eq!(measured.keys().collect::<Vec<_>>(), flats.iter().map(|flat| &flat.account).collect::<Vec<_>>());
-    flats.iter().for_each(|flat| shows_its_own_load(&measured, flat));
+    for flat in &flats {
+        shows_its_own_load(&measured, flat);
+        took_its_own_energy(&minutes, flat);
+    }
     the_credit_was_spent_once(&measured, poor);
     nobody_else_was_cut(&stage, poor).await?;
-    keys_are_the_meter(&stage, &meter, &[READINGS, EVENTS]).await
+    keys_are_the_meter(&stage, &meter, &[READINGS, EVENTS, INTERVALS]).await
 }
 
 /// Everything that the journal said it accepted is in Kafka once, and nothing is there twice.
@@ -204,6 +214,34 @@ fn shows_its_own_load(seen: &Seen, flat: &Flat) {
     let last = readings.last().unwrap();
     let expected = if flat.is_poor() { 0.0 } else { flat.watts };
     assert!((last.active_power_w.as_f64() - expected).abs() <= 0.01 * flat.watts, "{account}'s filter says {:?}", last.active_power_w);
+}
+
+fn now() -> anyhow::Result<UnixMillis> {
+    Ok(UnixMillis(i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis())?))
+}
+
+/// Minutes that begin after `from`, as soon as there is one of each account.
+async fn minutes_of_all(stage: &Stage, flats: &[Flat], from: UnixMillis) -> anyhow::Result<Vec<IntervalRecord>> {
+    await_until("each account has a minute", MINUTES, async || {
+        let rows = stage.topic(&INTERVALS).await?;
+        let records = rows.iter().map(|row| Ok(serde_json::from_slice(row.value.as_deref().unwrap_or_default())?));
+        let mut minutes = records.collect::<anyhow::Result<Vec<IntervalRecord>>>()?;
+        minutes.retain(|it| it.length == IntervalLength::Minute && it.start_ms >= from);
+        let has_one = |flat: &Flat| minutes.iter().any(|it| it.account.as_ref() == Some(&flat.account));
+        Ok(flats.iter().all(has_one).then_some(minutes))
+    })
+    .await
+}
+
+fn took_its_own_energy(minutes: &[IntervalRecord], flat: &Flat) {
+    let account = &flat.account;
+    let expected = if flat.is_poor() { 0.0 } else { flat.watts / 60.0 };
+    for minute in minutes.iter().filter(|it| it.account.as_ref() == Some(account)) {
+        assert!(matches!(minute.quality, Quality::Actual | Quality::RegisterScaled), "{account}: {minute:?}");
+        assert!((minute.import_wh.as_f64() - expected).abs() <= WATT_HOUR, "{account} took {expected} Wh: {minute:?}");
+        assert!(minute.import_register_wh.is_some_and(|it| flat.is_own(it)), "{account}: {minute:?}");
+        assert_eq!((minute.channel, &minute.meter), (account.channel(), account.meter()));
+    }
 }
 
 /// What was bought was delivered, and what was taken during the grace, by an agent that looks once a second.

@@ -1,18 +1,19 @@
 //! A steady load behind a relay, in real time: what its module shows, and what it has really taken.
 
-use std::array;
-use std::iter::Cycle;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use measure::{Amperes, Hertz, PowerFactor, Volts, WattHours, Watts};
 use meters::pzem004t::Measurement;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::pzem_module::{Source, registers};
 
-/// The supply, and how it trembles from reading to reading, in V: a sound module hardly shows the same values twice.
+/// The supply, and how far it trembles from reading to reading, in V. A sound module hardly shows the same values twice, and never for long:
+/// what comes round again is a recording to the filter, and no interval believes its registers.
 const SUPPLY_V: f64 = 230.0;
-const TREMBLE_V: [f64; 5] = [0.0, 0.2, -0.1, 0.1, -0.2];
+const TREMBLE_V: f64 = 0.5;
 const FREQUENCY_HZ: f64 = 50.0;
 const HOUR_S: f64 = 3_600.0;
 
@@ -30,7 +31,7 @@ struct State {
     taken_wh: f64,
     begin: WattHours,
     looked: Instant,
-    tremble: Cycle<array::IntoIter<f64, { TREMBLE_V.len() }>>,
+    tremble: ChaCha8Rng,
 }
 
 impl Load {
@@ -38,7 +39,7 @@ impl Load {
     pub fn new(watts: f64, begin: WattHours, mut relay: impl FnMut() -> bool + Send + 'static) -> Self {
         let closed = relay();
         let (relay, looked): (Relay, _) = (Box::new(relay), Instant::now());
-        let tremble = TREMBLE_V.into_iter().cycle();
+        let tremble = ChaCha8Rng::seed_from_u64(watts.to_bits() ^ begin.centiwatthours().cast_unsigned());
         Self(Arc::new(Mutex::new(State { watts, relay, closed, taken_wh: 0.0, begin, looked, tremble })))
     }
 
@@ -86,7 +87,7 @@ impl State {
 
     fn measure(&mut self) -> Measurement {
         self.pass();
-        let tremble = self.tremble.next().unwrap_or_default();
+        let tremble = self.tremble.random_range(-TREMBLE_V..=TREMBLE_V);
         let (volts, watts) = (SUPPLY_V + tremble, if self.closed { self.watts } else { 0.0 });
         Measurement {
             voltage: Volts::from_f64(volts).unwrap_or_default(),
@@ -103,6 +104,9 @@ impl State {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
+
+    use estimator::{Config, Estimator, Sample, SensorNoise};
+    use measure::Flags;
 
     use super::*;
 
@@ -124,5 +128,24 @@ mod tests {
         let shown = module().expect("it has supply");
         assert_eq!((shown[1], shown[3]), (0, 0), "no current, no power");
         assert_eq!(load.register(), stopped);
+    }
+
+    #[test]
+    fn a_filter_takes_it_for_no_recording() {
+        let mut module = Load::new(1_900.0, WattHours::default(), || true).source();
+        let mut estimator = Estimator::<f64>::new(Config::new(SensorNoise::PZEM_004T));
+        for second in 0..3_600 {
+            let [tenths_v, milliamperes, _, deciwatts, ..] = module().expect("it has supply").map(f64::from);
+            let sample = Sample {
+                voltage: tenths_v / 10.0,
+                current: milliamperes / 1_000.0,
+                active_power: deciwatts / 10.0,
+                frequency: FREQUENCY_HZ,
+                power_factor: 1.0,
+                energy_wh: 0,
+            };
+            let estimate = estimator.step(1.0, &sample).expect("a sound sample");
+            assert!(!estimate.flags.intersects(Flags::REPLAY | Flags::STUCK | Flags::REJECTED), "{second} s: {:?}", estimate.flags);
+        }
     }
 }
