@@ -3,16 +3,14 @@
 //! It talks at its own speed: whoever listens at another one gets noise, as from a real one.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crc::{CRC_16_ARC, CRC_16_IBM_SDLC, Crc};
 use sml_rs::transport::encode_streaming;
 
-use crate::terminal::Terminal;
+use crate::terminal::{AtWork, Terminal};
 
 /// What it says, each time.
 pub type Source = Box<dyn FnMut() -> Vec<u8> + Send>;
@@ -20,19 +18,9 @@ pub type Source = Box<dyn FnMut() -> Vec<u8> + Send>;
 /// How often to look whether we should stop.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// A meter at work.
+/// A meter at work, and how many messages it has said.
 #[derive(Debug)]
-pub struct PushMeter {
-    path: PathBuf,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    stop: AtomicBool,
-    said: AtomicU64,
-}
+pub struct PushMeter(AtWork<AtomicU64>);
 
 impl PushMeter {
     /// Opens a pseudo-terminal and says something on it, at once and this often after.
@@ -40,54 +28,29 @@ impl PushMeter {
     /// # Errors
     /// The system has no pseudo-terminal left.
     pub fn start(baud: u32, every: Duration, mut source: Source) -> io::Result<Self> {
-        let line = Terminal::open()?;
-        let path = line.path().to_owned();
-        let shared = Arc::new(Shared::default());
-        let mine = shared.clone();
-        let thread = std::thread::Builder::new().name("push-meter".into()).spawn(move || {
-            let mut due = Instant::now();
-            while !mine.stop.load(Ordering::Relaxed) {
-                // What is sent to it goes nowhere.
-                if line.read(IDLE).is_err() {
-                    return;
-                }
-                let now = Instant::now();
-                if now < due {
-                    continue;
-                }
+        let mut due = Instant::now();
+        let turn = move |line: &Terminal, said: &AtomicU64| {
+            // What is sent to it goes nowhere.
+            line.read(IDLE)?;
+            let now = Instant::now();
+            if now >= due {
                 due = now.checked_add(every).unwrap_or(now);
-                let mut bytes = source();
-                // At another speed the same bits make other bytes.
-                if line.baud().is_ok_and(|set| set != baud) {
-                    bytes.iter_mut().for_each(|byte| *byte = byte.rotate_left(3) ^ 0xa5);
-                }
-                if line.write(&bytes).is_err() {
-                    return;
-                }
-                mine.said.fetch_add(1, Ordering::Relaxed);
+                line.write_at(baud, &source())?;
+                said.fetch_add(1, Ordering::Relaxed);
             }
-        })?;
-        Ok(Self { path, shared, thread: Some(thread) })
+            Ok(())
+        };
+        AtWork::start("push-meter", AtomicU64::new(0), turn).map(Self)
     }
 
     /// The terminal to open, as one opens `/dev/ttyUSB0`.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// Messages said so far.
     pub fn said(&self) -> u64 {
-        self.shared.said.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for PushMeter {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic there was printed where it happened.
-            let _ = thread.join();
-        }
+        self.0.shared().load(Ordering::Relaxed)
     }
 }
 

@@ -7,15 +7,14 @@ mod device;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use device::{Registers, Source, captured, registers};
 
-use crate::terminal::Terminal;
+use crate::terminal::{AtWork, Terminal};
 use device::Device;
 
 /// One byte at 9600 8N1.
@@ -47,15 +46,10 @@ pub enum Fault {
 
 /// Modules on one line.
 #[derive(Debug)]
-pub struct PzemLine {
-    path: PathBuf,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct PzemLine(AtWork<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    stop: AtomicBool,
     requests: AtomicU64,
     bytes_said: AtomicU64,
     faults: Mutex<BTreeMap<u8, Fault>>,
@@ -67,93 +61,71 @@ impl PzemLine {
     /// # Errors
     /// The system has no pseudo-terminal left.
     pub fn start(modules: impl IntoIterator<Item = (u8, Source)>) -> io::Result<Self> {
-        let line = Terminal::open()?;
-        let path = line.path().to_owned();
-        let shared = Arc::new(Shared::default());
         let devices = modules.into_iter().map(|(address, source)| Device::new(address, source)).collect();
-        let wire = Wire { line, shared: shared.clone(), devices, due: Vec::new(), started: Instant::now() };
-        let thread = std::thread::Builder::new().name("pzem-line".into()).spawn(move || wire.run())?;
-        Ok(Self { path, shared, thread: Some(thread) })
+        let mut modules = Modules { devices, request: Vec::new(), heard: Duration::ZERO, due: Vec::new(), started: Instant::now() };
+        AtWork::start("pzem-line", Shared::default(), move |line, shared| modules.turn(line, shared)).map(Self)
     }
 
     /// The terminal to open, as one opens `/dev/ttyUSB0`.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// Breaks or mends the module at `address`.
     pub fn set_fault(&self, address: u8, fault: Fault) {
-        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).insert(address, fault);
+        self.0.shared().faults.lock().unwrap_or_else(PoisonError::into_inner).insert(address, fault);
     }
 
     /// Frames heard so far, sound or not.
     pub fn requests(&self) -> u64 {
-        self.shared.requests.load(Ordering::Relaxed)
+        self.0.shared().requests.load(Ordering::Relaxed)
     }
 
     /// Bytes that the modules have said so far.
     pub fn bytes_said(&self) -> u64 {
-        self.shared.bytes_said.load(Ordering::Relaxed)
+        self.0.shared().bytes_said.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for PzemLine {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic there was printed where it happened.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The modules' end of the line. Times are since `started`.
-struct Wire {
-    line: Terminal,
-    shared: Arc<Shared>,
+/// The modules and what is on its way. Times are since `started`.
+struct Modules {
     devices: Vec<Device>,
+    request: Vec<u8>,
+    /// When the last of it came.
+    heard: Duration,
     due: Vec<(Duration, Vec<u8>)>,
     started: Instant,
 }
 
-impl Wire {
-    fn run(mut self) {
-        let (mut request, mut heard) = (Vec::new(), Duration::ZERO);
-        while !self.shared.stop.load(Ordering::Relaxed) {
-            let now = self.started.elapsed();
-            let silence_at = (!request.is_empty()).then(|| heard.saturating_add(SILENCE));
-            let next = self.due.iter().map(|(at, _)| *at).chain(silence_at).min();
-            let wait = next.map_or(IDLE, |next| next.saturating_sub(now).min(IDLE));
-            match self.line.read(wait) {
-                Ok(bytes) if !bytes.is_empty() => {
-                    request.extend(bytes);
-                    heard = self.started.elapsed();
-                }
-                Ok(_) => {}
-                Err(_) => return,
-            }
-            let now = self.started.elapsed();
-            if !request.is_empty() && heard.saturating_add(SILENCE) <= now {
-                self.shared.requests.fetch_add(1, Ordering::Relaxed);
-                self.answer(&request, now);
-                request.clear();
-            }
-            if self.write(now).is_err() {
-                return;
-            }
+impl Modules {
+    fn turn(&mut self, line: &Terminal, shared: &Shared) -> io::Result<()> {
+        let now = self.started.elapsed();
+        let silence_at = (!self.request.is_empty()).then(|| self.heard.saturating_add(SILENCE));
+        let next = self.due.iter().map(|(at, _)| *at).chain(silence_at).min();
+        let bytes = line.read(next.map_or(IDLE, |next| next.saturating_sub(now).min(IDLE)))?;
+        if !bytes.is_empty() {
+            self.request.extend(bytes);
+            self.heard = self.started.elapsed();
         }
+        let now = self.started.elapsed();
+        if !self.request.is_empty() && self.heard.saturating_add(SILENCE) <= now {
+            shared.requests.fetch_add(1, Ordering::Relaxed);
+            self.answer(shared, now);
+        }
+        self.write(line, shared, now)
     }
 
     /// Lets the modules answer and schedules the pieces of what they say.
-    fn answer(&mut self, request: &[u8], now: Duration) {
-        let faults = self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn answer(&mut self, shared: &Shared, now: Duration) {
+        let request = std::mem::take(&mut self.request);
+        let faults = shared.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let alone = self.devices.len() == 1;
         for device in &mut self.devices {
             let fault = faults.get(&device.address()).copied().unwrap_or_default();
             if fault == Fault::Silent {
                 continue;
             }
-            let Some(mut reply) = device.reply(request, alone) else { continue };
+            let Some(mut reply) = device.reply(&request, alone) else { continue };
             let mut at = now.saturating_add(THINKING);
             match fault {
                 Fault::None | Fault::Silent => {}
@@ -168,12 +140,12 @@ impl Wire {
         }
     }
 
-    fn write(&mut self, now: Duration) -> io::Result<()> {
+    fn write(&mut self, line: &Terminal, shared: &Shared, now: Duration) -> io::Result<()> {
         self.due.sort_by_key(|(at, _)| *at);
         let waiting = self.due.iter().position(|(at, _)| now < *at).unwrap_or(self.due.len());
         for (_, piece) in self.due.drain(..waiting) {
-            self.line.write(&piece)?;
-            self.shared.bytes_said.fetch_add(u64::try_from(piece.len()).unwrap_or(0), Ordering::Relaxed);
+            line.write(&piece)?;
+            shared.bytes_said.fetch_add(u64::try_from(piece.len()).unwrap_or(0), Ordering::Relaxed);
         }
         Ok(())
     }
