@@ -62,18 +62,7 @@ pub struct Registers {
 /// The program: measures, or is the load generator of a measurement.
 pub fn main() -> ExitCode {
     let options = Options::parse();
-    let done = match &options.load {
-        Some(job) => load::main(job).map(|()| true),
-        None => measure(&options),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("registers: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    load::or_measure("registers", options.load.as_deref(), || measure(&options))
 }
 
 /// Whether all targets are reached.

@@ -8,10 +8,12 @@ mod go_back;
 mod mqtt;
 mod returning;
 mod run;
+mod sockets;
 mod wallet;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Mutex;
 
 use anyhow::Context;
@@ -145,8 +147,20 @@ impl Packets {
     }
 }
 
-/// The process.
-pub fn main(job: &str) -> anyhow::Result<()> {
+/// What a bench of this name does: it drives the meters of `job` if it was started for that, and measures otherwise. `measure` says whether
+/// all targets were reached.
+pub fn or_measure(name: &str, job: Option<&str>, measure: impl FnOnce() -> anyhow::Result<bool>) -> ExitCode {
+    match job.map_or_else(measure, |job| drive(job).map(|()| true)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn drive(job: &str) -> anyhow::Result<()> {
     let job: Job = serde_json::from_str(job).context("no job")?;
     let connections = connect(&job)?;
     let (load, answers) = match &job.errand {

@@ -1,25 +1,19 @@
 //! The loop that drives meters that come back with a backlog.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
-use mio::{Events, Interest, Poll, Token};
 use wire::ack::Ack;
 use wire::topic::Topic;
 
 use super::connection::Connection;
 use super::mqtt::{self, Incoming};
+use super::sockets::{GIVE_UP_US, Ready, Sockets, TICK_US};
 use super::{Age, Counts, Stage, tell};
 use crate::backlog::story::{Backlog, Order, Part, Story};
 use crate::backlog::window::Window;
 use crate::plan::{self, now_us};
-
-/// Longest sleep, and how often is looked whether a meter must go back.
-const TICK_US: i64 = 50_000;
-/// Without any acknowledgement for so long the rest is given up.
-const GIVE_UP_US: i64 = 60_000_000;
 
 struct Meter {
     connection: Connection,
@@ -47,9 +41,9 @@ struct Run {
 
 /// Live data alone, then the backlog as well until all of it is acknowledged.
 pub(super) fn run(backlog: &Backlog, connections: Vec<Connection>) -> anyhow::Result<()> {
-    let mut poll = Poll::new()?;
+    let mut sockets = Sockets::new()?;
     let meters = connections.into_iter().enumerate().map(|(number, mut connection)| {
-        poll.registry().register(&mut connection.socket, Token(number), Interest::READABLE | Interest::WRITABLE)?;
+        sockets.add(number, &mut connection)?;
         let topic = Topic::up(&plan::name(number)).to_string();
         Ok(Meter { connection, window: Window::new(backlog.clone()), topic, packets: 0 })
     });
@@ -65,7 +59,7 @@ pub(super) fn run(backlog: &Backlog, connections: Vec<Connection>) -> anyhow::Re
 
     (0..run.meters.len()).try_for_each(|number| run.send(number, now_us()))?;
     let begin_us = run.story.begin_us();
-    run.until(&mut poll, |_, now| now >= begin_us)?;
+    run.until(&mut sockets, |_, now| now >= begin_us)?;
     let before = Age::of(&run.ages);
     tell(&Stage::Begin(run.counts()))?;
 
@@ -77,14 +71,14 @@ pub(super) fn run(backlog: &Backlog, connections: Vec<Connection>) -> anyhow::Re
         run.meters[number].window.come_back();
         run.send(number, now_us())?;
     }
-    run.until(&mut poll, |run, _| run.old_left == 0)?;
+    run.until(&mut sockets, |run, _| run.old_left == 0)?;
     let end_us = now_us();
     tell(&Stage::End(run.counts()))?;
 
     // What was due by now and is not acknowledged yet counts with the age that it will have.
     run.counted.1 = end_us;
     run.closed = true;
-    run.until(&mut poll, |run, _| run.meters.iter().all(|meter| meter.window.is_drained()))?;
+    run.until(&mut sockets, |run, _| run.meters.iter().all(|meter| meter.window.is_drained()))?;
     let windows = || run.meters.iter().map(|meter| &meter.window);
     tell(&Stage::Returned {
         orders: windows().map(|window| window.order().clone()).collect::<Vec<Order>>(),
@@ -102,8 +96,8 @@ impl Run {
     }
 
     /// Serves all meters until `done`, or until nothing has been acknowledged for too long.
-    fn until(&mut self, poll: &mut Poll, done: impl Fn(&Self, i64) -> bool) -> anyhow::Result<()> {
-        let (mut events, mut look_us) = (Events::with_capacity(4096), 0);
+    fn until(&mut self, sockets: &mut Sockets, done: impl Fn(&Self, i64) -> bool) -> anyhow::Result<()> {
+        let mut look_us = 0;
         loop {
             let now = now_us();
             if done(self, now) || now - self.last_news_us > GIVE_UP_US {
@@ -114,7 +108,7 @@ impl Run {
                 look_us = now + TICK_US;
                 self.look(now)?;
             }
-            self.wait(poll, &mut events)?;
+            self.wait(sockets)?;
         }
     }
 
@@ -132,19 +126,14 @@ impl Run {
         Ok(())
     }
 
-    fn wait(&mut self, poll: &mut Poll, events: &mut Events) -> anyhow::Result<()> {
-        let sleep_us = (self.next_due_us() - now_us()).clamp(1_000, TICK_US);
-        match poll.poll(events, Some(Duration::from_micros(sleep_us as u64))) {
-            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
-            _ => {}
-        }
+    fn wait(&mut self, sockets: &mut Sockets) -> anyhow::Result<()> {
+        let ready = sockets.wait(self.next_due_us() - now_us())?;
         let now = now_us();
-        for event in events.iter() {
-            let Token(number) = event.token();
-            if event.is_writable() {
+        for Ready { number, writable, readable } in ready {
+            if writable {
                 self.meters[number].connection.flush().context("a meter is cut")?;
             }
-            if event.is_readable() {
+            if readable {
                 self.receive(number, now)?;
             }
             self.send(number, now)?;

@@ -1,22 +1,15 @@
 //! The loop that drives all meters.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use hdrhistogram::Histogram;
-use mio::{Events, Interest, Poll, Token};
 use wire::ack::Ack;
 
 use super::connection::Connection;
 use super::go_back::{GoBack, WINDOW};
 use super::mqtt::Incoming;
+use super::sockets::{GIVE_UP_US, Ready, Sockets, TICK_US};
 use super::{Age, Counts, Packets, Stage, tell};
 use crate::plan::{Plan, now_us};
-
-/// Longest sleep, and how often is looked whether a meter must go back.
-const TICK_US: i64 = 50_000;
-/// Without any acknowledgement for so long after the end the rest is given up.
-const GIVE_UP_US: i64 = 60_000_000;
 
 struct Meter {
     connection: Connection,
@@ -49,9 +42,9 @@ struct Run<'a> {
 
 /// Drives the meters through warm-up, measurement and the end.
 pub(super) fn run(plan: &Plan, answers: Answers, connections: Vec<Connection>, packets: &[Packets]) -> anyhow::Result<()> {
-    let mut poll = Poll::new()?;
+    let mut sockets = Sockets::new()?;
     let meters = connections.into_iter().enumerate().map(|(number, mut connection)| {
-        poll.registry().register(&mut connection.socket, Token(number), Interest::READABLE | Interest::WRITABLE)?;
+        sockets.add(number, &mut connection)?;
         Ok(Meter { connection, state: GoBack::new(), sent_us: [0; WINDOW] })
     });
     let meters = meters.collect::<std::io::Result<Vec<_>>>()?;
@@ -60,17 +53,17 @@ pub(super) fn run(plan: &Plan, answers: Answers, connections: Vec<Connection>, p
     let mut run = Run { plan, answers, packets, meters, due: 0, acknowledged: 0, last_news_us: start_us, measuring: false, ages };
 
     let (begin_us, end_us) = (start_us + us(plan.load().warm_up_s), start_us + us(plan.load().warm_up_s + plan.load().seconds));
-    run.until(&mut poll, start_us)?;
+    run.until(&mut sockets, start_us)?;
     if plan.load().rate.is_none() {
         run.offer_all()?;
     }
-    run.until(&mut poll, begin_us)?;
+    run.until(&mut sockets, begin_us)?;
     run.measuring = true;
     tell(&Stage::Begin(run.counts()))?;
-    run.until(&mut poll, end_us)?;
+    run.until(&mut sockets, end_us)?;
     run.measuring = false;
     tell(&Stage::End(run.counts()))?;
-    run.drain(&mut poll)?;
+    run.drain(&mut sockets)?;
     tell(&run.result())
 }
 
@@ -89,8 +82,8 @@ impl Run<'_> {
     }
 
     /// Serves all meters until the instant.
-    fn until(&mut self, poll: &mut Poll, until_us: i64) -> anyhow::Result<()> {
-        let (mut events, mut look_us) = (Events::with_capacity(4096), 0);
+    fn until(&mut self, sockets: &mut Sockets, until_us: i64) -> anyhow::Result<()> {
+        let mut look_us = 0;
         loop {
             let now = now_us();
             if now >= until_us {
@@ -101,26 +94,20 @@ impl Run<'_> {
                 look_us = now + TICK_US;
                 self.look(now)?;
             }
-            self.wait(poll, &mut events, until_us.min(look_us))?;
+            self.wait(sockets, until_us.min(look_us))?;
         }
     }
 
     /// Sleeps until something comes, is due, or the instant has come, and takes what came.
-    fn wait(&mut self, poll: &mut Poll, events: &mut Events, until_us: i64) -> anyhow::Result<()> {
+    fn wait(&mut self, sockets: &mut Sockets, until_us: i64) -> anyhow::Result<()> {
         let until_us = if self.plan.load().rate.is_some() { until_us.min(self.next_due_us()) } else { until_us };
-        // The kernel counts in ms: what is due within one goes together.
-        let sleep_us = (until_us - now_us()).clamp(0, TICK_US).max(1_000);
-        match poll.poll(events, Some(Duration::from_micros(sleep_us as u64))) {
-            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
-            _ => {}
-        }
+        let ready = sockets.wait(until_us - now_us())?;
         let now = now_us();
-        for event in events.iter() {
-            let Token(number) = event.token();
-            if event.is_writable() {
+        for Ready { number, writable, readable } in ready {
+            if writable {
                 self.meters[number].connection.flush().context("a meter is cut")?;
             }
-            if event.is_readable() {
+            if readable {
                 self.receive(number, now)?;
             }
             self.send(number, now)?;
@@ -201,12 +188,12 @@ impl Run<'_> {
     }
 
     /// Waits for the last acknowledgements.
-    fn drain(&mut self, poll: &mut Poll) -> anyhow::Result<()> {
+    fn drain(&mut self, sockets: &mut Sockets) -> anyhow::Result<()> {
         if self.plan.load().rate.is_none() {
             self.meters.iter_mut().for_each(|meter| meter.state.stop());
         }
         while self.meters.iter().any(|meter| !meter.state.is_drained()) && now_us() - self.last_news_us < GIVE_UP_US {
-            self.until(poll, now_us() + TICK_US)?;
+            self.until(sockets, now_us() + TICK_US)?;
         }
         Ok(())
     }
