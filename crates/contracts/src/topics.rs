@@ -45,6 +45,10 @@ impl KafkaTopic {
     }
 }
 
+/// Of a compacted topic that is read from start to end before work begins: segments are small and compaction is prompt.
+const PROMPTLY_COMPACTED: [(&str, &str); 4] =
+    [("segment.bytes", "16777216"), ("segment.ms", "600000"), ("min.cleanable.dirty.ratio", "0.1"), ("max.compaction.lag.ms", "600000")];
+
 /// Each accepted reading, once.
 pub const READINGS: KafkaTopic = KafkaTopic {
     name: "meter.readings.v1",
@@ -109,12 +113,7 @@ pub const METER_STATE: KafkaTopic = KafkaTopic {
     cleanup: Cleanup::Compact,
     internal: true,
     taken: false,
-    settings: &[
-        ("segment.bytes", "16777216"),
-        ("segment.ms", "600000"),
-        ("min.cleanable.dirty.ratio", "0.1"),
-        ("max.compaction.lag.ms", "600000"),
-    ],
+    settings: &PROMPTLY_COMPACTED,
     description: "What is known of each meter's power quality, up to an offset: what a successor goes on from.",
 };
 
@@ -125,12 +124,7 @@ pub const METER_PROFILES: KafkaTopic = KafkaTopic {
     cleanup: Cleanup::Compact,
     internal: true,
     taken: false,
-    settings: &[
-        ("segment.bytes", "16777216"),
-        ("segment.ms", "600000"),
-        ("min.cleanable.dirty.ratio", "0.1"),
-        ("max.compaction.lag.ms", "600000"),
-    ],
+    settings: &PROMPTLY_COMPACTED,
     description: "What each meter's channels registered by the time of the day, a few days of each kind: what long gaps are estimated by.",
 };
 
@@ -144,13 +138,10 @@ pub const FEEDER_STATE: KafkaTopic = KafkaTopic {
     cleanup: Cleanup::Compact,
     internal: true,
     taken: false,
-    settings: &[
-        ("max.message.bytes", FEEDER_STATE_BYTES_MAX),
-        ("segment.bytes", "16777216"),
-        ("segment.ms", "600000"),
-        ("min.cleanable.dirty.ratio", "0.1"),
-        ("max.compaction.lag.ms", "600000"),
-    ],
+    settings: &{
+        let [bytes, time, ratio, lag] = PROMPTLY_COMPACTED;
+        [("max.message.bytes", FEEDER_STATE_BYTES_MAX), bytes, time, ratio, lag]
+    },
     description: "What the analytics have learned of each feeder, up to an offset: what a successor goes on from.",
 };
 
@@ -212,19 +203,14 @@ pub const LATEST: KafkaTopic = KafkaTopic {
 
 /// How far each stream is committed.
 ///
-/// The processor reads it from start to end before it takes a frame, so segments are small and compaction is prompt.
+/// The processor reads it from start to end before it takes a frame.
 pub const LEDGER: KafkaTopic = KafkaTopic {
     name: "meter.ledger.v1",
     key: "meter/stream, or incarnation",
     cleanup: Cleanup::Compact,
     internal: true,
     taken: false,
-    settings: &[
-        ("segment.bytes", "16777216"),
-        ("segment.ms", "600000"),
-        ("min.cleanable.dirty.ratio", "0.1"),
-        ("max.compaction.lag.ms", "600000"),
-    ],
+    settings: &PROMPTLY_COMPACTED,
     description: "How far each stream of each meter is committed: the state that makes writing exactly once.",
 };
 
