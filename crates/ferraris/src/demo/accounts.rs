@@ -84,11 +84,12 @@ impl Accounts {
 impl fmt::Display for Prepaid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let truth = if self.agrees { "the relays agree" } else { "the relays do NOT agree" };
-        match (&self.account, self.warned_s, self.cut_s) {
+        let account = self.account.as_ref().map(ToString::to_string);
+        match (account, self.warned_s, self.cut_s) {
             (Some(account), Some(warned), Some(cut)) => {
-                write!(f, "prepaid         {account}  warned after {warned:.1} s, cut off after {cut:.1} s")?;
+                write!(f, "prepaid        {account:>8}  warned after {warned:.1} s, cut off after {cut:.1} s")?;
             }
-            (Some(account), _, _) => write!(f, "prepaid         {account}  cut off without a warning")?,
+            (Some(account), _, _) => write!(f, "prepaid        {account:>8}  cut off without a warning")?,
             (None, ..) => write!(f, "prepaid        nobody was cut off")?,
         }
         write!(f, "; relays closed: {}; {truth}", self.closed)
