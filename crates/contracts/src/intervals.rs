@@ -33,7 +33,7 @@ pub struct IntervalRecord {
     pub revision: u32,
     /// How the registers at its boundaries are known, the worse of the two: A, R, E, S or X.
     pub quality: Quality,
-    /// What validation noticed: `GAP`, `ROLLOVER`, `EXCHANGE`, `HIGH`, `ZERO`, `SPIKE`, `SUM`, `LIKE_DAY`. New names may come.
+    /// What validation noticed: `GAP`, `ROLLOVER`, `EXCHANGE`, `HIGH`, `ZERO`, `SPIKE`, `SUM`, `LIKE_DAY`, `ABOVE_USUAL`, `BELOW_USUAL`. New names may come.
     #[schemars(with = "Vec<String>")]
     pub checks: Checks,
     /// Imported energy, in Wh; with quality X only the part that is known.
@@ -175,7 +175,7 @@ pub enum Quality {
 bitflags! {
     /// What validation noticed about an interval.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct Checks: u8 {
+    pub struct Checks: u16 {
         /// Readings are missing in it.
         const GAP = 1 << 0;
         /// A register passed its highest value and began again at zero; the energy is right.
@@ -192,6 +192,10 @@ bitflags! {
         const SUM = 1 << 6;
         /// Energy of a long gap in it lies where like days had it.
         const LIKE_DAY = 1 << 7;
+        /// A day that took more than one and a half times as much as like days before it.
+        const ABOVE_USUAL = 1 << 8;
+        /// A day that took less than half as much as like days before it.
+        const BELOW_USUAL = 1 << 9;
     }
 }
 

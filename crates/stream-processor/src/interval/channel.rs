@@ -273,7 +273,12 @@ impl Channel {
             if !due && window.end > cx.floor {
                 continue;
             }
-            let now = with_gaps(window, &self.gaps, &self.profile, cx);
+            let mut now = with_gaps(window, &self.gaps, &self.profile, cx);
+            if now.length == IntervalLength::Day
+                && let Some(usual) = self.profile.usual(now.start, cx.days, cx.rules)
+            {
+                now.compare(&usual);
+            }
             cx.write(&now);
             window.dirty = false;
             window.revision = window.revision.saturating_add(1);

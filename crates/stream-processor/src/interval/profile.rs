@@ -1,4 +1,5 @@
-//! What a channel registered on days gone by, for gaps that are too long to be interpolated: the mean of like days tells their shape.
+//! What a channel registered on days gone by, for gaps that are too long to be interpolated: the mean of like days tells their shape. And it
+//! tells how much of a day is usual.
 //!
 //! A day has twelve slots of two hours; that is the longest gap of which a straight line is believed, so a slot needs no shape inside. Days
 //! are alike that are working days both, or both are not (weekends and the calendar's holidays). The rule (the mean of three days of the same
@@ -9,6 +10,8 @@
 //! What is known of the past must not depend on when somebody asks, or a successor that takes the log again would make other records. So a
 //! gap asks for days that ended a horizon before it began: when it is estimated they are final, and all of them are kept for as long as a
 //! gap may ask for them. What comes later changes nothing.
+
+use std::ops::RangeInclusive;
 
 use measure::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -154,6 +157,23 @@ impl Profile {
         Curve::new(from, weights, advance)
     }
 
+    /// What may be called usual of the day that begins at `start`, as import in 0.01 Wh: half to one and a half of the mean of like days before
+    /// it (the high/low test of VEE). None unless enough of them are known in full.
+    pub fn usual(&self, start: UnixMillis, days: &mut Days, rules: &Rules) -> Option<RangeInclusive<i64>> {
+        let before = days_before(start, days, rules);
+        let (mut sum, mut count) = (0, 0);
+        for it in self.like_days(before, days.day(start).is_workday) {
+            if it.slots.contains(&MISSING) {
+                return None;
+            }
+            // A code is rounded down by a sixteenth in the mean.
+            sum += it.slots.iter().map(|code| energy(*code)).sum::<u64>() * 17 / 16;
+            count += 1;
+        }
+        let (mean, half) = (i64::try_from(sum / LIKE_DAYS as u64).ok()?, i64::try_from(sum / (2 * LIKE_DAYS as u64)).ok()?);
+        (count == LIKE_DAYS).then_some(half..=mean + half)
+    }
+
     /// The channel is forgotten but for this: no hour of it follows on another.
     pub fn at_rest(self) -> Self {
         Self { half: None, ..self }
@@ -202,10 +222,8 @@ impl Profile {
 
     /// Import and export in a slot of like days before that one, in 0.01 Wh times six, the multiple of all counts of days.
     fn mean(&self, before: u16, is_workday: bool, slot: usize) -> Option<[u64; 2]> {
-        let is_of_the_season = |it: &&Shape| it.day < before && it.day.saturating_add(AGE_DAYS) >= before;
-        let like = self.shapes.iter().rev().filter(|it| it.is_like(is_workday)).filter(is_of_the_season).take(LIKE_DAYS);
         let (mut sums, mut count) = ([0; 2], 0);
-        for it in like {
+        for it in self.like_days(before, is_workday) {
             let Some(code) = it.slots.get(slot).filter(|it| **it != MISSING) else { continue };
             let export = self.export(it.day, slot);
             for (sum, code) in sums.iter_mut().zip([*code, export]) {
@@ -214,6 +232,12 @@ impl Profile {
             count += 1;
         }
         (count > 0).then(|| sums.map(|it| it * 6 / count))
+    }
+
+    /// The last days of that kind before that one, if they are of the season.
+    fn like_days(&self, before: u16, is_workday: bool) -> impl Iterator<Item = &Shape> {
+        let is_of_the_season = move |it: &&Shape| it.day < before && it.day.saturating_add(AGE_DAYS) >= before;
+        self.shapes.iter().rev().filter(move |it| it.is_like(is_workday)).filter(is_of_the_season).take(LIKE_DAYS)
     }
 
     fn export(&self, day: u16, slot: usize) -> u8 {
@@ -241,7 +265,7 @@ impl Shape {
     }
 }
 
-/// The days that a gap that begins at `from` asks for lie below this number: they ended a horizon before.
+/// The days that a gap or a day that begins at `from` asks for lie below this number: they ended a horizon before.
 fn days_before(from: UnixMillis, days: &mut Days, rules: &Rules) -> u16 {
     days.day(from.saturating_add(-rules.settings.horizon_ms)).number
 }

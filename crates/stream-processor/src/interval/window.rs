@@ -1,5 +1,7 @@
 //! One interval in the making: sums over stretches between readings, in whole numbers, so that no order of adding them makes a difference.
 
+use std::ops::RangeInclusive;
+
 use contracts::intervals::{Checks, IntervalLength, IntervalRecord, Quality};
 use measure::{Account, Amperes, Channel, Hertz, MeterId, PowerFactor, UnixMillis, Volts, WattHours, Watts};
 
@@ -124,6 +126,13 @@ impl Window {
     pub fn add_void(&mut self) {
         self.broken = true;
         self.checks |= Checks::GAP;
+    }
+
+    /// Takes note whether this much is usual.
+    pub fn compare(&mut self, usual: &RangeInclusive<i64>) {
+        let (import, is_known) = (self.import(), self.quality() < Quality::Failed);
+        self.checks.set(Checks::BELOW_USUAL, is_known && import < *usual.start());
+        self.checks.set(Checks::ABOVE_USUAL, is_known && import > *usual.end());
     }
 
     /// What is known of it, as its next revision.

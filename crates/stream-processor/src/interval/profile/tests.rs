@@ -76,6 +76,23 @@ fn nothing_is_said_where_like_days_say_nothing() {
 }
 
 #[test]
+fn usual_is_half_to_one_and_a_half_of_three_like_days() {
+    let usual = |profile: &Profile, day| profile.usual(UnixMillis(MONDAY + day * DAY_MS), &mut days(), &rules());
+    // 24 kWh a day, of which the codes know a sixteenth too much or too little.
+    let week = profile(7, |_, _| [100_000, 0]);
+    let range = usual(&week, 7).unwrap();
+    for (kwh, is_usual) in [(10, false), (14, true), (24, true), (33, true), (39, false)] {
+        assert_eq!(range.contains(&(kwh * 100_000)), is_usual, "{kwh} kWh of {range:?}");
+    }
+    assert_eq!(usual(&week, 5), None, "no Saturday is known");
+    assert_eq!(usual(&week, 3), None, "two days have ended a horizon before");
+    assert!(usual(&week, 4).is_some());
+    let mut holed = week;
+    holed.shapes[2].slots[5] = MISSING;
+    assert_eq!(usual(&holed, 4), None);
+}
+
+#[test]
 fn days_that_may_change_yet_are_not_asked() {
     // A gap from Wednesday 00:00 on asks for the days that ended by Tuesday 00:00.
     let profile = profile(2, |day, hour| [if (hour < 12) == (day == 0) { 1_000 } else { 0 }, 0]);

@@ -65,6 +65,30 @@ fn what_fills_the_gap_takes_the_estimate_away() {
     assert_eq!((it.import_wh, it.quality, it.revision, it.checks), (wh(1_000.0), Quality::Actual, 2, Checks::empty()));
 }
 
+#[test]
+fn a_day_far_from_like_days_is_noted() {
+    // Wednesday to the Friday of the next week, in W; a Tuesday takes twice as much, the day after less than half.
+    const POWER: [i64; 10] = [100, 100, 100, 100, 100, 100, 200, 40, 100, 100];
+    let mut bench = Bench::usual();
+    let mut register_cwh = 0;
+    let mut readings = Vec::new();
+    for step in 0..10 * DAY / STEP {
+        readings.push(reading(0, START + step * STEP, register_cwh as f64 / 100.0));
+        // 24 W for 150 s is 1 Wh.
+        register_cwh += POWER[(step * STEP / DAY) as usize] * 100 / 24;
+    }
+    bench.run(&readings);
+    let noted = |day: i64| bench.one(IntervalLength::Day, START + day * DAY).checks - Checks::SPIKE;
+    let expected = |day| match day {
+        6 => Checks::ABOVE_USUAL,
+        7 => Checks::BELOW_USUAL,
+        _ => Checks::empty(),
+    };
+    for day in 1..9 {
+        assert_eq!(noted(day), expected(day), "day {day}");
+    }
+}
+
 /// Two meters of three weeks with gaps of three to twelve hours, some of which are filled late; the second falls silent for good.
 fn log(seed: u64) -> Vec<Input> {
     use rand::{RngExt, SeedableRng};
