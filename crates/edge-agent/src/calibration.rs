@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use edge_core::calibration::{Calibration, NoCalibration, ONE};
+use edge_core::calibration::{Calibration, Gains, NoCalibration, ONE};
 use serde::{Deserialize, Serialize};
 
 /// Longest file that is read: it has seven lines.
@@ -95,7 +95,8 @@ impl File {
         let (year, month, day) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let sound = digits(year, 4) && digits(month, 2) && digits(day, 2) && parts.next().is_none();
         let date = if sound { format!("{year}{month}{day}").parse().unwrap_or(0) } else { 0 };
-        Calibration::new(self.version, date, millionths(self.voltage_gain), millionths(self.current_gain))
+        Gains::new(millionths(self.voltage_gain), millionths(self.current_gain))
+            .and_then(|gains| Calibration::new(self.version, date, gains))
             .map_err(|source| CalibrationError::Value { path: path.into(), source })
     }
 }
@@ -121,7 +122,10 @@ mod tests {
         file().save(&path).expect("writes");
         let read = File::load(&path).expect("reads");
         assert_eq!(read, file());
-        assert_eq!(read.calibration(&path).expect("sound"), Calibration::new(2, 20_261_201, 991_000, 1_020_000).expect("sound"));
+        assert_eq!(
+            read.calibration(&path).expect("sound"),
+            Calibration::new(2, 20_261_201, Gains::new(991_000, 1_020_000).expect("sound")).expect("sound")
+        );
         assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 1, "nothing is left beside it");
     }
 

@@ -9,10 +9,9 @@ use measure::{
 use estimator::monitor::STUCK_FRAMES;
 use estimator::{Estimate, Estimator};
 
-use crate::calibration::Calibration;
+use crate::calibration::{Calibration, Gains};
 use crate::clock::Stamp;
 use crate::report::{self, Report};
-use crate::settings::Gain;
 
 /// A measurement of one channel as the meter gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +75,8 @@ pub(crate) struct Channel {
     calibration: Option<Calibration>,
     estimator: Estimator<f64>,
     stepped_ms: Option<u64>,
-    gain: Gain,
+    /// On top of those of the calibration.
+    gains: Gains,
     report: Report,
     import: Option<WattHours>,
     flags: Flags,
@@ -119,7 +119,7 @@ impl Channel {
             calibration,
             estimator: Estimator::new(estimator),
             stepped_ms: None,
-            gain: Gain::default(),
+            gains: Gains::default(),
             report: Report::new(report),
             import: None,
             flags: Flags::empty(),
@@ -145,9 +145,9 @@ impl Channel {
     }
 
     /// What commands have set.
-    pub fn set(&mut self, heartbeat_ms: Option<u32>, gain: Gain) {
+    pub fn set(&mut self, heartbeat_ms: Option<u32>, gains: Gains) {
         self.report.set_heartbeat(heartbeat_ms);
-        self.gain = gain;
+        self.gains = gains;
     }
 
     /// A sample came.
@@ -155,7 +155,7 @@ impl Channel {
         let mut outcome = self.heard(now_ms);
         let elapsed_ms = self.stepped_ms.replace(now_ms).map_or(0, |before| now_ms.saturating_sub(before));
         // Exact: milliseconds of a meter's life have far less than 53 bits.
-        let estimate = self.estimator.step(elapsed_ms as f64 / 1_000.0, &self.gain.correct(self.for_filter(sample)));
+        let estimate = self.estimator.step(elapsed_ms as f64 / 1_000.0, &self.for_filter(sample));
         let Some(estimate) = estimate else { return outcome };
         let Some(reading) = self.reading(stamp, sample, &estimate) else {
             outcome.out_of_range = true;
@@ -254,15 +254,16 @@ impl Channel {
     }
 
     fn for_filter(&self, sample: &Sample) -> estimator::Sample<f64> {
-        let raw = self.calibration.as_ref().map_or(sample.raw, |calibration| calibration.apply(&sample.raw));
-        estimator::Sample {
+        let raw = &sample.raw;
+        let shown = estimator::Sample {
             voltage: raw.voltage.as_f64(),
             current: raw.current.as_f64(),
             active_power: raw.active_power.as_f64(),
             frequency: raw.frequency.as_f64(),
             power_factor: raw.power_factor.as_f64(),
             energy_wh: u64::try_from(sample.import.centiwatthours().saturating_div(100)).unwrap_or(0),
-        }
+        };
+        self.gains.correct(self.calibration.map_or(shown, |calibration| calibration.gains().correct(shown)))
     }
 
     fn reading(&self, stamp: &Stamp, sample: &Sample, estimate: &Estimate<f64>) -> Option<Reading> {

@@ -267,7 +267,7 @@ fn a_calibration_corrects_what_is_estimated_and_not_what_was_measured() {
     let mut meter = Meter::new();
     meter.command(&signed(7, Action::Calibration { channel: 0, voltage_ppm: -9_048, current_ppm: 10_000 }));
     meter.command(&signed(8, Action::Calibration { channel: 2, voltage_ppm: 0, current_ppm: 0 }));
-    meter.command(&signed(9, Action::Calibration { channel: 0, voltage_ppm: 200_001, current_ppm: 0 }));
+    meter.command(&signed(9, Action::Calibration { channel: 0, voltage_ppm: 250_001, current_ppm: 0 }));
     assert_eq!(meter.outcomes(), [(7, Verdict::Done), (8, Verdict::NotEquipped), (9, Verdict::OutOfRange)]);
     meter.power_cut();
     meter.sample(0);

@@ -2,7 +2,7 @@
 
 #![expect(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "tests count small numbers, and panic where they are wrong")]
 
-use edge_core::calibration::Calibration;
+use edge_core::calibration::{Calibration, Gains};
 use edge_core::journal::MemoryJournal;
 use edge_core::{Config, Edge, NoData, Now, Registers, Sample, Wall};
 use estimator::SensorNoise;
@@ -125,7 +125,7 @@ fn a_start_is_told_and_the_first_sample_is_a_snapshot() {
 
 #[test]
 fn a_calibration_is_told_and_corrects_the_estimates_only() {
-    let calibration = Calibration::new(3, 20_261_201, 991_000, 1_020_000).unwrap();
+    let calibration = Calibration::new(3, 20_261_201, Gains::new(991_000, 1_020_000).unwrap()).unwrap();
     let mut meter = Meter::calibrated(Some(calibration));
     meter.sample(&load(500.0));
     let sent = meter.sent();

@@ -4,11 +4,12 @@ use measure::{ActionKind, Channel as Number, EventKind, Flags, Outcome, Reading,
 use wire::command::{Action, Command};
 
 use super::Edge;
+use crate::calibration::Gains;
 use crate::clock::Now;
 use crate::command::Judgement;
 use crate::counters::Counters;
 use crate::journal::{Journal, Note};
-use crate::settings::{Gain, HEARTBEAT_MS};
+use crate::settings::HEARTBEAT_MS;
 
 impl Edge {
     /// Bytes came on the topic of this meter's commands. What is believed is carried out, and answered in the journal.
@@ -40,9 +41,9 @@ impl Edge {
                 (self.apply_settings(journal)?, 0)
             }
             Action::Calibration { channel, .. } if self.channels.get(usize::from(channel)).is_none() => (Verdict::NotEquipped, 0),
-            Action::Calibration { channel, voltage_ppm, current_ppm } => match Gain::new(voltage_ppm, current_ppm) {
-                Some(gain) => {
-                    self.settings.set_gain(channel, gain);
+            Action::Calibration { channel, voltage_ppm, current_ppm } => match Gains::from_corrections(voltage_ppm, current_ppm) {
+                Some(gains) => {
+                    self.settings.set_gains(channel, gains);
                     (self.apply_settings(journal)?, 0)
                 }
                 None => (Verdict::OutOfRange, 0),

@@ -115,10 +115,10 @@ pub enum Command {
         #[arg(long, value_name = "CHANNEL")]
         channel: Option<Channel>,
         /// Added to the voltage, in millionths of it
-        #[arg(long, value_name = "PPM", value_parser = clap::value_parser!(i32).range(-200_000..=200_000))]
+        #[arg(long, value_name = "PPM", value_parser = clap::value_parser!(i32).range(-200_000..=250_000))]
         voltage_ppm: i32,
         /// Added to the current, in millionths of it
-        #[arg(long, value_name = "PPM", value_parser = clap::value_parser!(i32).range(-200_000..=200_000))]
+        #[arg(long, value_name = "PPM", value_parser = clap::value_parser!(i32).range(-200_000..=250_000))]
         current_ppm: i32,
     },
 }
