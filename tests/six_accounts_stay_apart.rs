@@ -37,7 +37,7 @@ const MUCH_MWH: i64 = 1_000_000_000;
 const GRACE_S: u64 = 2;
 /// Registers show whole Wh.
 const WATT_HOUR: f64 = 1.0;
-/// A minute begins, is over, and a heartbeat later the meter shows the registers behind it.
+/// A minute begins, is over, and the meter shows the registers behind it.
 const MINUTES: Duration = Duration::from_secs(300);
 
 /// What is true of an account.
@@ -133,6 +133,8 @@ async fn six_accounts_stay_apart() -> anyhow::Result<()> {
     let device: Device = toml::from_str("device = 'pzem-004t'\nbus = 'main'\naddress = 1\npoll_ms = 1000")?;
     let mut config = home::on_line(&mut stage, &meter, ("main", line.path()), device)?;
     config.commands.keys = vec![office.key()];
+    // The registers behind a minute's end come soon.
+    config.report.heartbeat_ms = 5_000;
     config.meter[0].channel = flats.iter().map(Flat::channel).collect();
     let path = stage.dir().join("agent.toml");
     std::fs::write(&path, toml::to_string(&config)?)?;
