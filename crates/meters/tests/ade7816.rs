@@ -7,7 +7,7 @@ use embedded_hal_mock::eh1::delay::NoopDelay;
 use embedded_hal_mock::eh1::i2c::{Mock as I2c, Transaction as OnI2c};
 use embedded_hal_mock::eh1::spi::{Mock as Spi, Transaction as OnSpi};
 use measure::{Hertz, PowerFactor, Volts, WattHours, Watts};
-use meters::ade7816::driver::{Channel, Totals};
+use meters::ade7816::driver::{Channel, Counts, Totals};
 use meters::ade7816::register::{self, Impossible, Register};
 use meters::ade7816::{Ade7816, CHANNELS, Events, FrontEnd, I2cPort, Port, Settings, SpiPort, StartError, front_end};
 use meters::calibration::phase_coefficient;
@@ -130,8 +130,12 @@ fn talk<P: Port<Error: std::fmt::Debug>>(port: P) -> P {
     // 800 counts of 6e-5 Wh in a second.
     assert_eq!((first.raw.active_power, first.raw.power_factor), (Watts::from_deciwatts(1_728), PowerFactor::from_thousandths(756)));
     assert_eq!((first.import, first.export), (WattHours::from_centiwatthours(11), WattHours::from_centiwatthours(0)));
+    assert_eq!(first.counts, Counts { voltage: 2_515_146, current: 2_095_955, energy: 800 });
+    // 129 kWh do not come through this front end in a second.
+    let disturbed = chip.read(2, second).expect_err("a bit flipped").to_string();
+    assert!(disturbed.starts_with("register 0xe402 read as 0x80000320"), "{disturbed}");
     // The register wraps; then energy flows back.
-    let second_reading = chip.read(2, Duration::from_secs(86_400)).expect("well").expect("a reading");
+    let second_reading = chip.read(2, Duration::from_secs(864_000)).expect("well").expect("a reading");
     assert_eq!(second_reading.import, WattHours::from_f64((1_000.0 + 2_147_483_647.0) * 6e-5).expect("in range"));
     let third = chip.read(2, second).expect("well").expect("a reading");
     assert_eq!(third.import.centiwatthours() - second_reading.import.centiwatthours(), 6, "1,000 counts over the end of the range");
@@ -143,6 +147,8 @@ fn talk<P: Port<Error: std::fmt::Debug>>(port: P) -> P {
     let events = chip.events().expect("well");
     assert_eq!(events, Events { sag: true, over_current: true, over_voltage: true, current_peak: true, voltage_peak: true, reset: false });
     assert_eq!(chip.peaks().expect("well"), (0x12_3456, 0x5a_7540));
+    // No reset is told, and yet the settings are those of one.
+    assert_eq!(chip.events().expect("well"), Events { reset: true, ..Events::default() });
     let (port, totals) = chip.release();
     assert_eq!((totals[0], totals[2].export), (before[0], 5 + 2_000));
     port
@@ -151,6 +157,7 @@ fn talk<P: Port<Error: std::fmt::Debug>>(port: P) -> P {
 fn conversation() -> Script {
     let mut script = Script::start();
     script.channel(2, [2_515_146, 2_095_955], 5_119, 800);
+    script.channel(2, [2_515_146, 2_095_955], 5_119, i32::MIN + 800);
     script.channel(2, [2_515_146, 2_095_955], 5_119, i32::MAX);
     script.channel(2, [2_515_146, 2_095_955], 5_119, i32::MIN + 999);
     script.channel(2, [4_191_910, 2_095_955], 4_266, (i32::MIN + 999).wrapping_sub(2_000));
@@ -158,8 +165,13 @@ fn conversation() -> Script {
     script.write(register::STATUS1, &[0x01, 0x87, 0x00, 0x00]);
     script.read(register::STATUS0, &[0x00, 0x00, 0x00, 0x01]);
     script.write(register::STATUS0, &[0x00, 0x00, 0x00, 0x01]);
+    script.read(register::LCYCMODE, &[0x38]);
     script.read(register::IPEAK, &[0x01, 0x12, 0x34, 0x56]);
     script.read(register::VPEAK, &[0x00, 0x5a, 0x75, 0x40]);
+    script.read(register::STATUS1, &[0x00, 0x20, 0x00, 0x00]);
+    script.write(register::STATUS1, &[0x00, 0x00, 0x00, 0x00]);
+    script.read(register::STATUS0, &[0x00, 0x00, 0x00, 0x00]);
+    script.read(register::LCYCMODE, &[0x78]);
     script
 }
 
@@ -204,6 +216,21 @@ fn a_chip_that_is_not_there_or_forgets_is_told() {
     script.keep(register::LCYCMODE, &[0x38]);
     let gain = Settings { voltage_gain: 0x80_0000, ..SETTINGS };
     assert_eq!(start(&script, gain), Err("register 0x4380 cannot hold 8388608".to_owned()));
+}
+
+#[test]
+fn totals_of_registers_never_show_less() {
+    for per_count in [6e-5, 2.65e-5, 0.07] {
+        for centi in [0, 1, 11, 12_345_678_901] {
+            let register = WattHours::from_centiwatthours(centi);
+            let totals = Totals::of_registers(register, WattHours::default(), per_count);
+            let shown = WattHours::from_f64(totals.import as f64 * per_count).expect("in range");
+            assert!(shown >= register && shown.as_f64() <= register.as_f64() + per_count + 0.01, "{register} is {shown} at {per_count}");
+            assert_eq!(totals.export, 0);
+        }
+    }
+    let nonsense = Totals::of_registers(WattHours::from_centiwatthours(-5), WattHours::default(), f64::NAN);
+    assert_eq!(nonsense, Totals::default());
 }
 
 #[test]

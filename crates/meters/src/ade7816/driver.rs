@@ -3,6 +3,8 @@
 //! The chip keeps nothing when its supply fails. Its energies are counters of 32 bits that are left to wrap, and are read as differences:
 //! a read that is lost, or comes twice, loses and doubles nothing (with LCYCMODE.RSTREAD set, as it is after a reset, each read clears the
 //! register, and a read that is lost takes its energy with it). Whoever owns the driver keeps [`Totals`] over a restart.
+//!
+//! Neither bus has a checksum. An energy that the front end could not have let through is disturbed, and is not added to anything.
 
 use core::time::Duration;
 
@@ -13,7 +15,7 @@ use super::CHANNELS;
 use super::event::Events;
 use super::front_end::{self, FrontEnd};
 use super::port::{Port, PortError};
-use super::register::{self, Register};
+use super::register::{self, Impossible, Register};
 
 /// Until the chip is there after a reset.
 const RESET_MS: u32 = 40;
@@ -24,6 +26,10 @@ const RESET_WITH_READ: i64 = 1 << 6;
 /// The signal processor takes what is written last only when more follows: the last write is made three times.
 const FLUSH: u8 = 2;
 const SECONDS_AN_HOUR: f64 = 3_600.0;
+/// No energy is more than so many times what a sine at both ends of the range brings: loads may be peaked, and gains are at most 2.
+const ENERGY_MARGIN: f64 = 4.0;
+/// And a count or two come at any time.
+const COUNTS_ALWAYS: f64 = 16.0;
 
 /// How a channel is calibrated: see [`crate::calibration`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +79,17 @@ pub struct Totals {
     pub export: i64,
 }
 
+/// What a reading was computed from, for calibration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Of the voltage's rms register.
+    pub voltage: i64,
+    /// Of the current's rms register.
+    pub current: i64,
+    /// What the energy register counted since it was read last; negative for what was exported.
+    pub energy: i64,
+}
+
 /// What a channel shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -84,6 +101,8 @@ pub struct Reading {
     pub export: WattHours,
     /// Voltage or current is at the end of the front end's range: it is larger than it reads.
     pub clips: bool,
+    /// The registers behind it.
+    pub counts: Counts,
 }
 
 /// The chip can't be started.
@@ -112,6 +131,8 @@ pub enum StartError<E> {
 pub struct Ade7816<P> {
     port: P,
     settings: Settings,
+    /// LCYCMODE as it was set: what it holds after a reset is something else.
+    mode: i64,
     last: [i64; CHANNELS],
     totals: [Totals; CHANNELS],
 }
@@ -136,7 +157,7 @@ impl<P: Port> Ade7816<P> {
             return Err(StartError::NotReady);
         }
         port.write(register::STATUS1, Events { reset: true, ..Events::default() }.bits().into())?;
-        let mut chip = Self { port, settings, last: [0; CHANNELS], totals };
+        let mut chip = Self { port, settings, mode: 0, last: [0; CHANNELS], totals };
         chip.set()?;
         chip.port.write(register::RUN, 1)?;
         for (channel, last) in (0..).zip(&mut chip.last) {
@@ -150,12 +171,23 @@ impl<P: Port> Ade7816<P> {
         (self.port, self.totals)
     }
 
+    /// What was counted so far.
+    pub const fn totals(&self) -> [Totals; CHANNELS] {
+        self.totals
+    }
+
+    /// Goes on through another port to the same chip, which may have been reset meanwhile: [`Self::events`] tells.
+    pub fn reconnect(&mut self, port: P) {
+        self.port = port;
+    }
+
     /// Reads a channel, 0 to 5, `elapsed` after it was read last. `None` for another channel, and for values that no reading can hold.
     ///
     /// Must come before half of an energy register's range has passed: 2^31 counts, which at 6e-5 Wh are 129 kWh.
     ///
     /// # Errors
-    /// See [`PortError`]; the next read has the energy of this one, too.
+    /// See [`PortError`]; the next read has the energy of this one, too. An energy that can't have been taken in `elapsed` is
+    /// [`PortError::Impossible`].
     pub fn read(&mut self, channel: u8, elapsed: Duration) -> Result<Option<Reading>, PortError<P::Error>> {
         let (place, settings) = (usize::from(channel), self.settings);
         let (Some(last), Some(totals), Some(calibration)) =
@@ -167,12 +199,17 @@ impl<P: Port> Ade7816<P> {
         let amperes = self.port.read(register::current_rms(channel))?;
         let period = self.port.read(register::PERIOD)?;
         let energy = self.port.read(register::active_energy(channel))?;
-        let difference = wrapped(energy, core::mem::replace(last, energy));
-        totals.add(difference);
-        let totals = *totals;
+        let difference = wrapped(energy, *last);
         // Counts of a life have far less than 53 bits.
         let watt_hours = |counts: i64| counts as f64 * calibration.watt_hours_per_count;
         let hours = elapsed.as_secs_f64() / SECONDS_AN_HOUR;
+        let most = ENERGY_MARGIN * settings.front_end.volts_max() * settings.front_end.amperes_max() * hours;
+        if watt_hours(difference.saturating_abs()) > most + watt_hours(1) * COUNTS_ALWAYS {
+            return Err(Impossible { address: register::active_energy(channel).address, word: low_32(energy) }.into());
+        }
+        *last = energy;
+        totals.add(difference);
+        let totals = *totals;
         let reading = || {
             let voltage = settings.front_end.voltage(volts)?;
             let current = settings.front_end.current(amperes)?;
@@ -188,14 +225,17 @@ impl<P: Port> Ade7816<P> {
             };
             let import = WattHours::from_f64(watt_hours(totals.import))?;
             let export = WattHours::from_f64(watt_hours(totals.export))?;
-            Some(Reading { raw, import, export, clips: front_end::clips(volts) || front_end::clips(amperes) })
+            let clips = front_end::clips(volts) || front_end::clips(amperes);
+            Some(Reading { raw, import, export, clips, counts: Counts { voltage: volts, current: amperes, energy: difference } })
         };
         Ok(reading())
     }
 
-    /// What happened since the last call: to be called when the line IRQ0 or IRQ1 is low. Clears both.
+    /// What happened since the last call: to be called when the line IRQ0 or IRQ1 is low, or after each round of reads. Clears both.
     ///
-    /// After [`Events::reset`] the chip has to be started anew.
+    /// After [`Events::reset`] the chip has to be started anew, with the totals from before the reads that came before this call: they
+    /// may have met a chip that counts from zero. A chip whose settings are gone says so even where it can't tell of its reset, on SPI, to
+    /// which it does not listen then.
     ///
     /// # Errors
     /// See [`PortError`]; nothing was cleared that is not told the next time.
@@ -208,7 +248,8 @@ impl<P: Port> Ade7816<P> {
         if unused != 0 {
             self.port.write(register::STATUS0, unused)?;
         }
-        Ok(events)
+        let forgot = self.port.read(register::LCYCMODE)? != self.mode;
+        Ok(Events { reset: events.reset || forgot, ..events })
     }
 
     /// The largest current and voltage since the last call, in counts of the waveform.
@@ -222,8 +263,8 @@ impl<P: Port> Ade7816<P> {
 
     fn set(&mut self) -> Result<(), StartError<P::Error>> {
         let settings = self.settings;
-        let mode = self.port.read(register::LCYCMODE)?;
-        self.keep(register::LCYCMODE, mode & !RESET_WITH_READ)?;
+        self.mode = self.port.read(register::LCYCMODE)? & !RESET_WITH_READ;
+        self.keep(register::LCYCMODE, self.mode)?;
         self.keep(register::VGAIN, settings.voltage_gain.into())?;
         for (channel, it) in (0..).zip(settings.channels) {
             self.keep(register::current_gain(channel), it.current_gain.into())?;
@@ -262,6 +303,13 @@ impl<P: Port> Ade7816<P> {
 }
 
 impl Totals {
+    /// Those that show these registers, or the next count above: a register that was told never goes back.
+    pub fn of_registers(import: WattHours, export: WattHours, watt_hours_per_count: f64) -> Self {
+        // The cast saturates, and makes 0 of NaN.
+        let counts = |energy: WattHours| libm::ceil(energy.as_f64().max(0.0) / watt_hours_per_count) as i64;
+        Self { import: counts(import), export: counts(export) }
+    }
+
     fn add(&mut self, difference: i64) {
         let total = if difference < 0 { &mut self.export } else { &mut self.import };
         *total = total.saturating_add(difference.saturating_abs());

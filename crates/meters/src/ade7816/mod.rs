@@ -14,7 +14,7 @@ pub mod front_end;
 pub mod port;
 pub mod register;
 
-pub use driver::{Ade7816, Reading, Settings, StartError};
+pub use driver::{Ade7816, Reading, Settings, StartError, Totals};
 pub use event::Events;
 pub use front_end::FrontEnd;
 pub use port::{I2cPort, Port, SpiPort};
