@@ -57,6 +57,11 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
+    /// The register up to which it is debited.
+    pub fn paid(&self) -> Option<WattHours> {
+        self.paid.map(WattHours::from_centiwatthours)
+    }
+
     /// The register shows this: debits what was taken since it was last seen. True if anything changed.
     ///
     /// A register that went back was reset or exchanged: it is followed from there, and nothing is debited.

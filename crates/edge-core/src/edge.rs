@@ -22,6 +22,7 @@
 
 mod account;
 mod obey;
+mod remember;
 
 use alloc::vec::Vec;
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub code_secret: Option<Secret>,
     /// When the meter is hot, and its battery low.
     pub condition: condition::Config,
+    /// Whether the device forgets its registers when its supply fails, so that the journal has to remember them: [`Edge::registers`].
+    pub keeps_registers: bool,
 }
 
 /// Why a poll brought no sample. Absence is told as such, never as a zero.
@@ -87,12 +90,14 @@ pub struct Edge {
     prepaid: Prepaid,
     code_secret: Option<(MeterId, Secret)>,
     condition: (condition::Config, Condition),
+    known: Option<Vec<remember::Known>>,
 }
 
 impl Edge {
     /// A new start of this meter's service. Counts it in the journal and tells of it. `seed` is fresh randomness, never used before.
     pub fn start<J: Journal>(config: Config, seed: [u8; 32], now: Now, journal: &mut J) -> Result<Self, J::Error> {
-        let Config { outbox, report, channel, channels, calibrations, commands, prepaid, code_secret, condition } = config;
+        let Config { outbox, report, channel, channels, calibrations, commands, prepaid, code_secret, condition, keeps_registers } = config;
+        let known = keeps_registers.then(|| alloc::vec![remember::Known::default(); channels.len()]);
         let calibrations = calibrations.into_iter().chain(core::iter::repeat(None));
         let channels = (0..=Number::MAX).zip(channels).zip(calibrations);
         let channels = channels.map(|((number, filter), calibration)| Channel::new(number, channel, calibration, filter, report)).collect();
@@ -105,6 +110,7 @@ impl Edge {
             settings: Settings::default(),
             prepaid: Prepaid::new(prepaid),
             condition: (condition, Condition::default()),
+            known,
         };
         edge.recall(journal)?;
         let starts = i64::try_from(edge.outbox.clock().start()).unwrap_or(i64::MAX);
@@ -150,7 +156,10 @@ impl Edge {
             self.push_event(now, journal, channel, kind, value)?;
         }
         match &outcome.reading {
-            Some((reading, _)) => self.account_reading(now, journal, reading)?,
+            Some((reading, due)) => {
+                self.account_reading(now, journal, reading)?;
+                self.remember(journal, reading, *due)?;
+            }
             None => self.account_time(now, journal, channel)?,
         }
         match outcome.reading {

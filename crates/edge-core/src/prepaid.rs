@@ -145,6 +145,11 @@ impl Prepaid {
         channel.config.credit.as_ref().map(|_| channel.account.credit.balance)
     }
 
+    /// The register up to which a channel's credit is debited.
+    pub fn paid(&self, number: Number) -> Option<WattHours> {
+        self.channels.get(usize::from(number))?.as_ref()?.account.credit.paid()
+    }
+
     fn with(&mut self, number: Number, change: impl FnOnce(&mut Channel, &mut Vec<News>)) -> Changes {
         let mut changes = Changes::default();
         let Some(channel) = self.channel(number) else { return changes };

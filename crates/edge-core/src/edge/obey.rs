@@ -103,6 +103,7 @@ impl Edge {
         self.commands.reload(journal.note(Note::Commands)?.as_deref());
         self.settings = crate::settings::Settings::from_note(journal.note(Note::Settings)?.as_deref().unwrap_or_default());
         self.settings.apply(&mut self.channels);
-        self.recall_accounts(journal)
+        self.recall_accounts(journal)?;
+        self.recall_registers(journal)
     }
 }

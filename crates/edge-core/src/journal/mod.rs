@@ -91,6 +91,8 @@ pub enum Note {
     Codes,
     /// A channel's credit and relay.
     Account(Channel),
+    /// A channel's registers, where its device forgets them.
+    Registers(Channel),
 }
 
 impl Note {
@@ -101,6 +103,7 @@ impl Note {
             Self::Settings => 2,
             Self::Codes => 3,
             Self::Account(channel) => 0x100 | channel as u16,
+            Self::Registers(channel) => 0x200 | channel as u16,
         }
     }
 }
