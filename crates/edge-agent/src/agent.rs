@@ -12,8 +12,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use edge_core::Registers;
 use edge_core::clock::Now;
-use measure::{EventKind, GapReason};
+use measure::{Channel, EventKind, GapReason};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -130,6 +131,12 @@ impl Owner {
         Ok(owner)
     }
 
+    /// The registers of a meter's channels that the journal remembers for a device that forgets them, from channel 0.
+    pub fn registers(&self, meter: usize) -> impl Iterator<Item = Option<Registers>> {
+        let edge = self.brains.get(meter).map(|brain| &brain.edge);
+        (0..=Channel::MAX).map(move |channel| edge?.registers(channel))
+    }
+
     /// Runs until told to stop and drained, or for as long as that may take.
     pub async fn run(mut self) -> Drained {
         loop {
@@ -185,7 +192,12 @@ impl Owner {
             brain.handle(what, now, &self.clock, &mut journal)?;
         }
         let mut frames = Vec::new();
+        let stopping = self.stop.is_cancelled();
         for (index, brain) in self.brains.iter_mut().enumerate() {
+            if stopping && let Some(mut journal) = self.store.meter(index) {
+                brain.edge.handle_stop(&mut journal)?;
+                brain.touched = true;
+            }
             let due = brain.edge.poll_timeout().is_some_and(|at| at <= now.monotonic_ms);
             if !due && !brain.touched {
                 continue;

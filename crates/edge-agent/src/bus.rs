@@ -230,7 +230,7 @@ pub async fn exchange<C: Command>(
 }
 
 /// The next poll in step with the interval, after `now`, and how many were passed over.
-fn next_due(due: Instant, every: Duration, now: Instant) -> (Instant, u64) {
+pub(crate) fn next_due(due: Instant, every: Duration, now: Instant) -> (Instant, u64) {
     let late = now.saturating_duration_since(due);
     let skipped = late.as_nanos().checked_div(every.as_nanos()).unwrap_or(0);
     let steps = u32::try_from(skipped).unwrap_or(u32::MAX).saturating_add(1);

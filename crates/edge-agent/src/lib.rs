@@ -3,12 +3,13 @@
 //!
 //! ```text
 //!  bus (a serial port, its owner) ──┐                                        ┌── link (one meter's MQTT connection) ── broker
-//!  bus …                            ├─ inputs ──> agent (owner: brains, journal) ── frames ──> link …
+//!  a chip (its own thread), bus …   ├─ inputs ──> agent (owner: brains, journal) ── frames ──> link …
 //!  a caller's own samples ──────────┘                                        └── acknowledgements come back as inputs
 //! ```
 //!
 //! Every arrow is a bounded queue. The owner never waits for a link or a bus; they wait for it.
 
+pub mod ade7816;
 pub mod agent;
 mod brain;
 pub mod bus;
@@ -30,10 +31,12 @@ pub mod push;
 mod registers;
 pub mod relays;
 mod running;
+mod start_error;
 pub mod tls;
 
 pub use agent::Drained;
 pub use config::Config;
 pub use journal_sqlite::Accepted;
 pub use options::{Observation, Options};
-pub use running::{Running, StartError, run, start};
+pub use running::{Running, run, start};
+pub use start_error::StartError;

@@ -83,6 +83,21 @@ impl BusMetrics {
     }
 }
 
+/// What chips count that measure by themselves.
+#[derive(Clone, Debug, Default)]
+pub struct ChipMetrics {
+    /// Readings at the end of the front end's range.
+    pub clipped: Counter,
+    events: Family<Reason, Counter>,
+}
+
+impl ChipMetrics {
+    /// A chip told of something.
+    pub fn happened(&self, reason: &'static str) {
+        self.events.get_or_create(&Reason { reason }).inc();
+    }
+}
+
 /// What the journal's owner counts.
 #[derive(Clone, Debug, Default)]
 pub struct JournalMetrics {
@@ -112,6 +127,8 @@ pub struct Metrics {
     pub link: LinkMetrics,
     /// The buses together.
     pub bus: BusMetrics,
+    /// The chips together.
+    pub chip: ChipMetrics,
     /// The journal.
     pub journal: JournalMetrics,
     /// Relays and lights that could not be moved.
@@ -148,6 +165,7 @@ impl Metrics {
             registry: Registry::with_prefix("ferraris_agent"),
             link: LinkMetrics::default(),
             bus: BusMetrics::default(),
+            chip: ChipMetrics::default(),
             journal: JournalMetrics::default(),
             relays_failed: Counter::default(),
             condition_unreadable: Counter::default(),
@@ -197,6 +215,8 @@ impl Metrics {
         r.register("links_connected", "Meters with a connection", self.link.connected.clone());
         r.register("connections_ended", "Connections that ended or did not come about, by reason", self.link.ended.clone());
         r.register("bus_faults", "Polls that failed on the bus, by what came back", self.bus.faults.clone());
+        r.register("chip_events", "Polls at which a chip told of this, by what", self.chip.events.clone());
+        r.register("chip_readings_clipped", "Readings at the end of the front end's range", self.chip.clipped.clone());
         r.register("bus_stale_bytes", "Bytes that belonged to no request", self.bus.stale_bytes.clone());
         r.register("bus_polls_skipped", "Polls whose time passed while the bus was busy", self.bus.polls_skipped.clone());
         r.register("samples_dropped", "Samples that came while the journal could not keep up", self.bus.samples_dropped.clone());

@@ -1,6 +1,7 @@
 //! What a caller may add to a configuration.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::Instant;
 
 use edge_core::Sample;
@@ -8,6 +9,7 @@ use edge_core::edge::NoData;
 use measure::{Channel, MeterId};
 use tokio::sync::mpsc;
 
+use crate::ade7816::{Open, Wire};
 use crate::agent::Observer;
 use crate::clock::WallClock;
 use crate::journal_sqlite::Accepted;
@@ -34,6 +36,7 @@ impl Observation {
 #[derive(Default)]
 pub struct Options {
     pub(crate) sources: BTreeMap<MeterId, mpsc::Receiver<Observation>>,
+    pub(crate) chips: BTreeMap<MeterId, Open>,
     pub(crate) observer: Option<Observer>,
     pub(crate) wall: Option<WallClock>,
 }
@@ -44,6 +47,14 @@ impl Options {
     #[must_use]
     pub fn source(mut self, meter: MeterId, samples: mpsc::Receiver<Observation>) -> Self {
         self.sources.insert(meter, samples);
+        self
+    }
+
+    /// Supplies the port of a meter whose device is [`Device::Ade7816`](crate::config::Device::Ade7816), in place of the one that its
+    /// configuration names. It is opened again whenever the chip has to be started.
+    #[must_use]
+    pub fn chip(mut self, meter: MeterId, open: impl FnMut() -> io::Result<Wire> + Send + 'static) -> Self {
+        self.chips.insert(meter, Box::new(open));
         self
     }
 

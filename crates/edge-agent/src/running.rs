@@ -1,9 +1,7 @@
 //! Building an agent from its configuration, and taking it down again.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,68 +16,22 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::{Beginning, Drained, Owner, Parts, StartFailed};
+use crate::ade7816;
+use crate::agent::{Beginning, Drained, Owner, Parts};
 use crate::bus::{self, Bus, Polled};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Device, Meter};
 use crate::input::{Inbox, Input, QUEUE_INPUTS, What};
-use crate::journal_sqlite::{OpenError, Store};
+use crate::journal_sqlite::Store;
 use crate::keypad::{self, Pad};
 use crate::link::{Link, QUEUE_FRAMES};
 use crate::metrics::Metrics;
 use crate::options::{Observation, Options};
 use crate::port::Port;
 use crate::relays::{Relays, State};
+use crate::start_error::StartError;
 use crate::tls::{self, Files, TlsError};
 use crate::{clock, condition, health};
-
-/// The agent can't start; nothing was changed but the journal, which may have been salvaged.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Mend the configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Mend the certificates.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// Mend the journal's place.
-    #[error(transparent)]
-    Journal(#[from] OpenError),
-    /// The journal failed at once.
-    #[error(transparent)]
-    Brains(#[from] StartFailed),
-    /// A serial port is not there.
-    #[error("can't open serial port {} (bus.{bus}.port): {source}; plug the adapter in, name the right port, and be in its group", port.display())]
-    Port {
-        /// Name of the bus.
-        bus: String,
-        /// The terminal.
-        port: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The serial port of a keypad is not there.
-    #[error("can't open serial port {} (keypad.port of meter {meter}): {source}; plug the adapter in, name the right port, and be in its group", port.display())]
-    Keypad {
-        /// Whose keypad.
-        meter: MeterId,
-        /// The terminal.
-        port: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The address is taken or not this machine's.
-    #[error("can't listen on {address} (health.listen): {source}; choose another address or stop the program that has it")]
-    Bind {
-        /// Which address.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A meter whose samples somebody was to hand over, and nobody does.
-    #[error("no source of samples was given for meter {0}")]
-    NoSource(MeterId),
-}
 
 /// An agent at work. Dropping it stops it without draining.
 #[derive(Debug)]
@@ -182,6 +134,7 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
     let (links, frames) = links(&config, &sender, &metrics)?;
     let buses = buses(&config, &sender, &metrics)?;
     let sources = sources(&config, &sender, &mut options)?;
+    let chips = ade7816::chips(&config, &sender, &mut options, &metrics)?;
     let (listener, health_addr) = listener(&config).await?;
     let (movers, wanted): (Vec<_>, Vec<_>) = config.meter.iter().map(|meter| relays(meter, &metrics)).unzip();
     let watched = config.meter.iter().zip(&wanted).map(|(meter, wanted)| (meter.id.clone(), wanted.subscribe())).collect();
@@ -193,6 +146,10 @@ pub async fn start(config: Config, mut options: Options) -> Result<Running, Star
     // Nothing was started before, so nothing is left behind when a step above fails.
     for bus in buses {
         measuring.spawn(bus.run(rest.clone()));
+    }
+    for mut chip in chips {
+        chip.resume(owner.registers(chip.meter()));
+        measuring.spawn(chip.run(rest.clone()));
     }
     for (inbox, samples) in sources {
         measuring.spawn(forward(inbox, samples, rest.clone()));
@@ -286,6 +243,7 @@ fn brain(config: &Config, meter: &Meter) -> Result<edge::Config, ConfigError> {
         prepaid,
         code_secret,
         condition: config.condition.to_core()?,
+        keeps_registers: matches!(meter.device, Device::Ade7816(_)),
     })
 }
 

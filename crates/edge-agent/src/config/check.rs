@@ -48,6 +48,7 @@ impl Config {
             self.commands.to_core(&meter.id, None)?;
             meter.prepaid()?;
             meter.check_keypad()?;
+            meter.check_chip(earlier.clone())?;
             meter.check_modules(earlier.clone().filter(|other| other.device.bus() == meter.device.bus()))?;
             let Some(bus) = meter.device.bus() else { continue };
             if !self.bus.contains_key(bus) {

@@ -9,8 +9,8 @@ use meters::iec62056_21::identification::Baud;
 use meters::modbus::Address;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
 use super::check::{in_range, value_error};
+use super::{Ade7816, ConfigError};
 use crate::bus;
 use crate::calibration::File;
 use crate::optical::{self, What};
@@ -43,6 +43,9 @@ pub enum Device {
     /// The optical port of a German meter, which talks unasked.
     #[serde(rename = "sml")]
     Sml(Push),
+    /// A six-channel chip on a bus of this machine.
+    #[serde(rename = "ade7816")]
+    Ade7816(Ade7816),
     /// Whoever starts the agent hands them over, see [`crate::Options::source`]. Not for files.
     #[serde(skip)]
     Supplied {
@@ -159,6 +162,7 @@ impl Device {
             Self::Iec62056(_) => Text::try_from("iec62056-21").unwrap_or_default(),
             Self::DsmrP1(_) => Text::try_from("dsmr-p1").unwrap_or_default(),
             Self::Sml(_) => Text::try_from("sml").unwrap_or_default(),
+            Self::Ade7816(_) => Text::try_from("ade7816").unwrap_or_default(),
             Self::Supplied { name } => name.clone(),
         }
     }
@@ -170,7 +174,7 @@ impl Device {
             | Self::Iec62056(Iec62056 { bus, .. })
             | Self::DsmrP1(Push { bus, .. })
             | Self::Sml(Push { bus, .. }) => Some(bus),
-            Self::Supplied { .. } => None,
+            Self::Ade7816(_) | Self::Supplied { .. } => None,
         }
     }
 
@@ -180,6 +184,7 @@ impl Device {
             Self::Pzem004t { poll_ms, .. } => Some(Duration::from_millis(*poll_ms)),
             Self::Iec62056(meter) => Some(Duration::from_secs(meter.poll_s)),
             Self::DsmrP1(meter) | Self::Sml(meter) => Some(Duration::from_secs(meter.poll_s)),
+            Self::Ade7816(chip) => Some(Duration::from_millis(chip.poll_ms)),
             Self::Supplied { .. } => None,
         }
     }
@@ -197,7 +202,7 @@ impl Device {
             Self::Iec62056(meter) => meter.question().map(bus::Question::Optical).map(Some),
             Self::DsmrP1(meter) => Ok(Some(bus::Question::Push(meter.question(Language::DsmrP1)))),
             Self::Sml(meter) => Ok(Some(bus::Question::Push(meter.question(Language::Sml)))),
-            Self::Supplied { .. } => Ok(None),
+            Self::Ade7816(_) | Self::Supplied { .. } => Ok(None),
         }
     }
 
@@ -219,6 +224,7 @@ impl Device {
             }
             Self::Iec62056(meter) => meter.check(key),
             Self::DsmrP1(meter) | Self::Sml(meter) => meter.check(key),
+            Self::Ade7816(chip) => chip.check(key),
             Self::Supplied { .. } => Ok(()),
         }
     }

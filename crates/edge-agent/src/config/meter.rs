@@ -46,7 +46,8 @@ impl Meter {
 
     /// How many channels it has.
     pub(crate) fn channels(&self) -> usize {
-        self.channel.iter().map(|it| usize::from(it.number)).max().map_or(1, |last| last.saturating_add(1))
+        let on_chip = if let Device::Ade7816(chip) = &self.device { usize::from(chip.channels) } else { 1 };
+        self.channel.iter().map(|it| usize::from(it.number).saturating_add(1)).max().map_or(on_chip, |named| named.max(on_chip))
     }
 
     /// How each of its channels is asked on its bus. Reads the password.

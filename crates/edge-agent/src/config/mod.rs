@@ -1,5 +1,6 @@
 //! The configuration, typed. `agent.toml` in this crate is its reference.
 
+mod ade7816;
 mod check;
 mod commands;
 mod condition;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use self::check::value_error;
 
+pub use self::ade7816::{Ade7816, Interface};
 pub use self::commands::Commands;
 pub use self::condition::Condition;
 pub use self::device::{Device, Iec62056, Mode, Parity, Push};

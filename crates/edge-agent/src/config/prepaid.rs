@@ -23,6 +23,18 @@ pub struct Channel {
     /// A file that `ferraris calibrate` wrote for that module.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration_file: Option<PathBuf>,
+    /// Register of the gain of its current, for a channel of an ADE7816, and so the next three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_gain: Option<i64>,
+    /// Register of the gain of its power.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_gain: Option<i64>,
+    /// Coefficient of its phase filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<i64>,
+    /// Energy of a count, where it is not the chip's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wh_per_count: Option<f64>,
     /// Digits by which it is opened at the meter's keypad, 8 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identification: Option<String>,
@@ -86,6 +98,10 @@ impl Channel {
             number,
             address: None,
             calibration_file: None,
+            current_gain: None,
+            power_gain: None,
+            phase: None,
+            wh_per_count: None,
             identification: None,
             credit: None,
             tariff_per_kwh: None,
