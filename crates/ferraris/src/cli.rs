@@ -43,9 +43,9 @@ pub enum Command {
     Tail(tail::Options),
     /// What Kafka misses or holds twice, by the ledger
     Gaps(gaps::Options),
-    /// What a meter on a serial port shows now
+    /// What a meter on a serial port or a chip on a bus shows now
     Read(read::Options),
-    /// What is on a serial port; how durable a Kafka is
+    /// What is on a serial port or a chip's bus; how durable a Kafka is
     Doctor(doctor::Options),
     /// Gains of a meter against a reference instrument
     #[command(subcommand)]

@@ -5,6 +5,7 @@
 mod alerts;
 mod calibrate;
 mod canvas;
+mod chip;
 mod cli;
 mod clock;
 mod command;

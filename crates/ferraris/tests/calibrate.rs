@@ -82,9 +82,14 @@ fn the_papers_registers() {
     let (code, shown) =
         front_end("--reference-counts 370000 --counts 310000 --load-w 105 --seconds 8 --wh-per-count 6e-5 --energy-counts 3000");
     assert_eq!(code, Some(0));
-    assert!(shown.contains("0x0018c631") && shown.contains("0x0025ee40"), "{shown}");
+    assert!(shown.contains("current_gain = 0x0018c631") && shown.contains("power_gain = 0x0025ee40"), "{shown}");
+    // Each line may stand in agent.toml as it is.
+    let channel: edge_agent::config::Channel = toml::from_str(&format!("number = 0\n{shown}")).expect("keys of a channel");
+    assert_eq!((channel.current_gain, channel.power_gain), (Some(0x18_c631), Some(0x25_ee40)));
+    let (code, shown) = front_end("--load-w 105 --seconds 8 --energy-counts 3000");
+    assert_eq!((code, shown.starts_with("wh_per_count = 7.77777777777777")), (Some(0), true), "{shown}");
     let (code, shown) = front_end("--active-counts 3000 --reactive-counts 0 --angle-deg 0 --frequency-hz 60");
-    assert_eq!((code, shown.contains("0x00401235")), (Some(0), true), "{shown}");
+    assert_eq!((code, shown.contains("phase = 0x00401235")), (Some(0), true), "{shown}");
     assert_eq!(front_end("--reference-counts 3 --counts 1").0, Some(1), "no register holds a gain of 3");
     assert_eq!(front_end("").0, Some(2));
 }

@@ -46,6 +46,14 @@ fn each_kind_of_meter_is_found() {
 }
 
 #[test]
+fn the_bus_of_a_chip_is_known_by_its_name() {
+    let output = doctor(&["--port", "/dev/i2c-99"]);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), complaint.lines().count()), (Some(2), 1), "{complaint}");
+    assert!(complaint.contains("there is no /dev/i2c-99: "), "{complaint}");
+}
+
+#[test]
 fn a_telegram_at_another_speed_than_smls_is_found() {
     let said = || telegram("ABC5P1", &[("1-0:1.8.0", "1*kWh".into())]);
     let p1 = PushMeter::start(115_200, Duration::from_secs(1), Box::new(said)).expect("a terminal");

@@ -82,6 +82,16 @@ fn meters_that_talk_unasked_are_listened_to() {
 }
 
 #[test]
+fn a_chip_without_a_bus_is_told_in_one_line() {
+    let chip = |port: &str, more: &[&str]| read_with("ade7816", Path::new(port), more);
+    assert!(complaint(&chip("/dev/i2c-99", &[]), 2).contains("there is no /dev/i2c-99: "));
+    assert!(complaint(&chip("/dev/spidev9.9", &["--json"]), 2).contains("there is no /dev/spidev9.9: "));
+    assert!(complaint(&chip("/dev/ttyUSB0", &[]), 2).contains("name /dev/i2c-… or /dev/spidev…"));
+    assert!(complaint(&chip("/dev/i2c-99", &["--divider", "0"]), 2).contains("--divider 0 makes no sense"));
+    assert!(complaint(&chip("/dev/i2c-99", &["--address", "3"]), 2).contains("0x38"));
+}
+
+#[test]
 fn a_table_for_people_and_json_for_programs() {
     let meter = meter();
     let table = read(&meter, &[]);

@@ -30,9 +30,10 @@ pub enum Command {
         Then name the file as calibration_file in agent.toml, and restart the agent.\n\
         Exit code 1: the module is silent, the load is not steady, or a gain is none that a sound module has.")]
     Module(Module),
-    /// An ADE7816: what to write into its registers, from what they read and should
+    /// An ADE7816: what to write into its registers, from what they read and should, as lines for agent.toml
     #[command(after_help = "Examples:\n  \
         ferraris calibrate front-end --reference-counts 370000 --counts 310000\n  \
+        ferraris calibrate front-end --load-w 105 --seconds 8 --energy-counts 3000\n  \
         ferraris calibrate front-end --load-w 105 --seconds 8 --wh-per-count 6e-5 --energy-counts 3000\n  \
         ferraris calibrate front-end --active-counts 3000 --reactive-counts 1700 --angle-deg 30 --frequency-hz 50")]
     FrontEnd(front_end::Options),

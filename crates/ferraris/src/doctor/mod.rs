@@ -1,27 +1,30 @@
-//! `ferraris doctor`: what is on a serial port, and how durable a Kafka is.
+//! `ferraris doctor`: what is on a serial port or a chip's bus, and how durable a Kafka is.
 
+mod chip;
 mod kafka;
 mod port;
 
 use std::path::PathBuf;
 
 use anyhow::bail;
+use edge_agent::config::Interface;
 
 use crate::kafka::key_value;
 use crate::output::Outcome;
 
-/// What is on a serial port; how durable a Kafka's acknowledgements are.
+/// What is on a serial port or a chip's bus; how durable a Kafka's acknowledgements are.
 ///
 /// On a port it asks and listens in every language that the agent knows, the quick ones first, and stops at the first that is answered: half a minute at the
-/// most. The agent must not have the port open meanwhile. Of a Kafka it shows the copies of each topic, and what a power cut can take.
+/// most. On /dev/i2c-… and /dev/spidev… it looks for an ADE7816. The agent must not have the port open meanwhile. Of a Kafka it shows the copies of each topic, and what a power cut can take.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     ferraris doctor --port /dev/ttyUSB0\n  \
     ferraris doctor --port /dev/ttyUSB0 --json | jq .\n  \
+    ferraris doctor --port /dev/i2c-1\n  \
     ferraris doctor --kafka localhost:9092\n\n\
     Exit code 1: nothing is on the port, or Kafka acknowledges what a power cut can take.")]
 pub struct Options {
-    /// The serial port
+    /// The serial port, or the bus of a chip
     #[arg(long, value_name = "TERMINAL")]
     port: Option<PathBuf>,
     /// Bootstrap servers
@@ -46,7 +49,10 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut good = true;
     if let Some(port) = &options.port {
-        good &= runtime.block_on(port::run(port, options.json))? == Outcome::Good;
+        good &= match Interface::of_port(port) {
+            Some(_) => chip::run(port, options.json)?,
+            None => runtime.block_on(port::run(port, options.json))?,
+        } == Outcome::Good;
     }
     if let Some(servers) = &options.kafka {
         let address = crate::kafka::Address {

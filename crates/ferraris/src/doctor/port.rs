@@ -115,7 +115,7 @@ fn terminals() -> Vec<String> {
 }
 
 /// Other processes that have the port open, as far as this one may know.
-fn holders(port: &Path) -> Vec<String> {
+pub(super) fn holders(port: &Path) -> Vec<String> {
     let Ok(port) = port.canonicalize() else { return Vec::new() };
     let own = std::process::id().to_string();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);

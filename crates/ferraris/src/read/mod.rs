@@ -1,5 +1,6 @@
-//! `ferraris read`: what a meter on a serial port of this machine shows now.
+//! `ferraris read`: what a meter on a serial port or a chip on a bus of this machine shows now.
 
+mod chip;
 mod rows;
 
 use std::path::PathBuf;
@@ -15,10 +16,11 @@ use meters::modbus::Address;
 use crate::output::{self, Outcome};
 use rows::Shown;
 
-/// What a meter on a serial port shows now.
+/// What a meter on a serial port, or a chip on a bus, shows now.
 ///
 /// Asks a PZEM-004T by Modbus, reads a meter with an optical port or a current loop by IEC 62056-21 (everything, or single registers in programming mode), or
-/// listens for the next message of a P1 port or a German meter's optical port. The agent must not have the port open meanwhile.
+/// listens for the next message of a P1 port or a German meter's optical port. A chip on I2C or SPI is reset and counts for some seconds. The agent must not have the
+/// port open meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     ferraris read --driver pzem-004t --port /dev/ttyUSB0\n  \
@@ -26,14 +28,16 @@ use rows::Shown;
     ferraris read --driver iec62056-21 --port /dev/ttyUSB0\n  \
     ferraris read --driver iec62056-21 --port /dev/ttyUSB0 --register 1.8.0 --register 2.8.0\n  \
     ferraris read --driver dsmr-p1 --port /dev/ttyUSB0\n  \
-    ferraris read --driver sml --port /dev/ttyUSB0\n\n\
+    ferraris read --driver sml --port /dev/ttyUSB0\n  \
+    ferraris read --driver ade7816 --port /dev/i2c-1 --divider 750 --volts-per-ampere 0.02\n  \
+    ferraris read --driver ade7816 --port /dev/spidev0.0 --json | jq .\n\n\
     Which driver? `ferraris doctor --port /dev/ttyUSB0` tells.\n\
     Exit code 1: the meter is silent, or what it says is damaged or refused.")]
 pub struct Options {
     /// How the meter talks
     #[arg(long, value_enum)]
     driver: Driver,
-    /// The serial port
+    /// The serial port, or the bus of a chip
     #[arg(long, value_name = "TERMINAL")]
     port: PathBuf,
     /// The meter's address; without one, whichever is there. A PZEM-004T has 1 to 247
@@ -51,6 +55,8 @@ pub struct Options {
     /// Longest time for all of it, in seconds
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(2..=900))]
     deadline_s: u64,
+    #[command(flatten)]
+    front: chip::Front,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -71,6 +77,9 @@ enum Driver {
     /// The optical port of German meters
     #[value(name = "sml")]
     Sml,
+    /// Six channels on a chip, by I2C or SPI
+    #[value(name = "ade7816")]
+    Ade7816,
 }
 
 /// What came of it: what is shown, or why there is nothing and what to look at.
@@ -84,6 +93,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         Driver::Iec62056 => runtime.block_on(optical(options))?,
         Driver::DsmrP1 => runtime.block_on(listen(options, Language::DsmrP1))?,
         Driver::Sml => runtime.block_on(listen(options, Language::Sml))?,
+        Driver::Ade7816 => chip::read(options)?,
     };
     match read {
         Ok(shown) => {

@@ -2,6 +2,7 @@
 
 use comfy_table::Table;
 use edge_agent::push::{NoRegisters, Told};
+use meters::ade7816::Reading;
 use meters::iec62056_21::readout::{Readout, Register};
 use meters::modbus::Address;
 use meters::pzem004t::Measurement;
@@ -46,6 +47,34 @@ impl Shown {
             Row::new("alarm", if it.alarm { "on" } else { "off" }, ""),
         ];
         Self { meter: format!("pzem-004t at address {}", address.get()), rows }
+    }
+
+    /// A chip's channels: the mains, and a row for each.
+    pub fn of_chip(meter: String, readings: &[Reading]) -> Self {
+        let mut rows = Vec::new();
+        if let Some(first) = readings.first() {
+            let mut voltage = Row::new("voltage", format!("{:.1}", first.raw.voltage.as_f64()), "V");
+            voltage.values.push((first.counts.voltage.to_string(), "counts".to_owned()));
+            rows.extend([voltage, Row::new("frequency", format!("{:.2}", first.raw.frequency.as_f64()), "Hz")]);
+        }
+        rows.extend(readings.iter().enumerate().map(|(channel, it)| {
+            let mut row = Row::new(&format!("channel {channel}"), format!("{:.1}", it.raw.active_power.as_f64()), "W");
+            row.values.extend(
+                [
+                    (format!("{:.3}", it.raw.current.as_f64()), "A"),
+                    (format!("{:.3}", it.raw.power_factor.as_f64()), "power factor"),
+                    (format!("{:.2}", it.import.as_f64() - it.export.as_f64()), "Wh"),
+                    (it.counts.current.to_string(), "counts of current"),
+                    (it.counts.energy.to_string(), "counts of energy"),
+                ]
+                .map(|(text, unit)| (text, unit.to_owned())),
+            );
+            if it.clips {
+                row.values.push(("at the end of its range".to_owned(), String::new()));
+            }
+            row
+        }));
+        Self { meter, rows }
     }
 
     /// A readout by IEC 62056-21.
@@ -122,6 +151,9 @@ fn bytes(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use measure::{Raw, Volts, WattHours, Watts};
+    use meters::ade7816::driver::Counts;
+
     use super::*;
 
     #[test]
@@ -134,6 +166,21 @@ mod tests {
             shown.json()["registers"][1],
             json!({ "address": "0.0", "obis": "0.0.0", "repeated": true, "values": [{ "value": "15", "unit": "min" }] })
         );
+    }
+
+    #[test]
+    fn a_chip_shows_six_channels() {
+        let counts = Counts { voltage: 2_515_146, current: 2_095_955, energy: -800 };
+        let raw = Raw { voltage: Volts::from_millivolts(230_100), active_power: Watts::from_deciwatts(-1_728), ..Raw::default() };
+        let export = WattHours::from_centiwatthours(5);
+        let reading = Reading { raw, import: WattHours::default(), export, clips: true, counts };
+        let shown = Shown::of_chip("ade7816".to_owned(), &[reading; 6]);
+        let rows = shown.json()["registers"].as_array().unwrap().clone();
+        assert_eq!((rows.len(), &rows[0]["values"][0]), (8, &json!({ "value": "230.1", "unit": "V" })));
+        assert_eq!(rows[7]["address"], "channel 5");
+        assert_eq!(rows[7]["values"][5], json!({ "value": "-800", "unit": "counts of energy" }));
+        let table = shown.table();
+        assert!(table.contains("-172.8") && table.contains("-0.05 Wh") && table.contains("at the end of its range"), "{table}");
     }
 
     #[test]
