@@ -34,7 +34,8 @@ macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String<ID_LEN_MAX>);
+        // There may be one of them for each of a hundred thousand meters, in several maps: the length takes a byte and not eight.
+        pub struct $name(String<ID_LEN_MAX, u8>);
 
         impl $name {
             /// As text.
