@@ -219,3 +219,34 @@ fn failed(error: KafkaError) -> Failed {
 fn timed_out() -> KafkaError {
     KafkaError::MessageProduction(RDKafkaErrorCode::OperationTimedOut)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// Addresses where no Kafka is. librdkafka tells of each once, and then not before 30 s: one that is away for a test is not enough.
+    const AWAY: i32 = 40;
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn errors_that_nobody_took_hold_up_no_transaction() {
+        let mut config = Config::parse("", "test", []).unwrap().kafka;
+        config.bootstrap_servers = (1..=AWAY).map(|number| format!("127.0.1.{number}:1")).collect::<Vec<_>>().join(",");
+        // All are tried, not only one that is needed.
+        config.options.insert("enable.sparse.connections".to_owned(), "false".to_owned());
+        let producer = Clients::new(&config).unwrap().transactional(Group::INGEST, 0).create_with_context(Context).unwrap();
+        let idle = Transactor { producer, partition: 0 };
+        let begin = Instant::now();
+        while idle.producer.in_flight_count() < AWAY {
+            assert!(begin.elapsed() < PATIENCE, "only {} errors have come", idle.producer.in_flight_count());
+            thread::sleep(STEP / 50);
+        }
+        // Some may come only now; but none is waited for that has come.
+        let pauses = Cell::new(0);
+        let is_too_long = || pauses.replace(pauses.get() + 1) >= AWAY / 2;
+        assert!(idle.delivered(is_too_long), "{} reports are left after {} pauses", idle.producer.in_flight_count(), pauses.get());
+    }
+}
