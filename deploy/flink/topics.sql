@@ -351,6 +351,7 @@ CREATE TABLE `meter_commands_v1` (
   `expires_ms` BIGINT NOT NULL,
   `authority` STRING NOT NULL,
   `command` STRING NOT NULL,
+  `account` STRING,
   `channel` SMALLINT,
   `who` STRING,
   `record_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,

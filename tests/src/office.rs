@@ -2,7 +2,7 @@
 
 use contracts::events::OutcomeRecord;
 use contracts::{CommandRecord, EventRecord, topics};
-use measure::{EventKind, MeterId, UnixMillis, Verdict};
+use measure::{Account, EventKind, MeterId, UnixMillis, Verdict};
 use testkit::await_until;
 use wire::command::{Action, Authority, Command};
 
@@ -43,6 +43,7 @@ impl Office {
             number: command.number,
             action: command.action.kind(),
             channel: command.action.channel(),
+            account: command.action.channel().map(|channel| Account::new(&command.meter, channel)),
             issued_ms: now(),
             expires_ms: command.expires,
             who: None,

@@ -1,6 +1,6 @@
 //! `meter.commands.v1`: signed commands on their way to their meters.
 
-use measure::{ActionKind, Channel, MeterId, UnixMillis};
+use measure::{Account, ActionKind, Channel, MeterId, UnixMillis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,10 @@ pub struct CommandRecord {
     /// Channel that it names, from 0; absent where it names none, or all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
+    /// That channel's account: `<meter>.<channel>`. Absent where `channel` is, and in records that are older than accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub account: Option<Account>,
     /// When it was signed: milliseconds since 1970-01-01 UTC.
     #[schemars(with = "i64")]
     pub issued_ms: UnixMillis,

@@ -4,12 +4,13 @@ mod common;
 
 use common::files::{matches_file, matches_text, path, read};
 use common::{
-    alert_actions, alerts, command, dead_letters, events, examples, feeder, feeder_event, feeder_interval, feeder_state, intervals,
+    alert_actions, alerts, commands, dead_letters, events, examples, feeder, feeder_event, feeder_interval, feeder_state, intervals,
     meter_state, reading, reading_record,
 };
 use contracts::{
-    AlertActionRecord, AlertId, AlertRecord, EventRecord, FeederEventRecord, FeederIntervalRecord, FeederRecord, FeederStateRecord,
-    IntervalRecord, LedgerKey, LedgerRecord, MeterStateRecord, ReadingRecord, all, asyncapi, flink_tables, topics,
+    AlertActionRecord, AlertId, AlertRecord, CommandRecord, EventRecord, FeederEventRecord, FeederIntervalRecord, FeederRecord,
+    FeederStateRecord, IntervalRecord, LedgerKey, LedgerRecord, MeterStateRecord, ReadingRecord, all, asyncapi, flink_tables,
+    topics,
 };
 
 #[test]
@@ -109,8 +110,8 @@ fn golden_files_lead_back_to_the_values() {
     assert_eq!(golden, alert_actions());
     let golden: Vec<FeederRecord> = serde_json::from_value(read(&path("golden/grid.topology.v1.json"))).unwrap();
     assert_eq!(golden, [feeder()]);
-    let golden: Vec<contracts::CommandRecord> = serde_json::from_value(read(&path("golden/meter.commands.v1.json"))).unwrap();
-    assert_eq!(golden, [command()]);
+    let golden: Vec<CommandRecord> = serde_json::from_value(read(&path("golden/meter.commands.v1.json"))).unwrap();
+    assert_eq!(golden, commands());
     let golden: Vec<contracts::DeadLetter> = serde_json::from_value(read(&path("golden/dead-letter.v1.json"))).unwrap();
     assert_eq!(golden, dead_letters());
     let golden: Vec<LedgerRecord> = serde_json::from_value(read(&path("golden/meter.ledger.v1.json"))).unwrap();
@@ -138,6 +139,10 @@ fn records_of_before_there_were_accounts_are_read() {
     let read: IntervalRecord = serde_json::from_value(without(serde_json::to_value(&day).unwrap())).unwrap();
     day.account = None;
     assert_eq!(read, day);
+    let [_, mut of_channel] = commands();
+    let read: CommandRecord = serde_json::from_value(without(serde_json::to_value(&of_channel).unwrap())).unwrap();
+    of_channel.account = None;
+    assert_eq!(read, of_channel);
     for (event, value) in events().into_iter().map(|it| (it.clone(), serde_json::to_value(it).unwrap())) {
         if value.get("account").is_some() {
             assert_ne!(serde_json::from_value::<EventRecord>(without(value)).unwrap(), event, "it has no account");
@@ -150,6 +155,8 @@ fn a_record_of_a_channel_has_its_account_and_one_of_the_meter_has_none() {
     let accounts: Vec<_> = events().iter().map(|it| serde_json::to_value(it).unwrap()["account"].as_str().map(str::to_owned)).collect();
     let (first, sixth) = (Some("M0001.0".to_owned()), Some("M0001.5".to_owned()));
     assert_eq!(accounts, [None, first.clone(), None, sixth, first.clone(), first], "hello, event, gap, outcome, quality, week");
+    let accounts = commands().map(|it| serde_json::to_value(it).unwrap()["account"].as_str().map(str::to_owned));
+    assert_eq!(accounts, [None, Some("M0001.5".to_owned())], "a reading of all channels, credit for one");
 }
 
 #[test]

@@ -297,20 +297,22 @@ pub fn feeder() -> FeederRecord {
     }
 }
 
-/// The first command of the wire's golden file.
-pub fn command() -> CommandRecord {
+/// Two commands of the wire's golden file: one that names no channel, and one that does.
+pub fn commands() -> [CommandRecord; 2] {
     let golden = include_str!("../../../wire/golden/v1/commands.hex");
-    CommandRecord {
+    let record = |line, number, action, channel: Option<u8>| CommandRecord {
         meter: meter(),
-        number: 1_795_000_000_250,
-        action: ActionKind::Read,
-        channel: None,
+        number,
+        action,
+        channel,
+        account: channel.map(|channel| Account::new(&meter(), channel)),
         issued_ms: TIME,
         expires_ms: UnixMillis(1_795_003_600_250),
         who: Some("ann".to_owned()),
         authority: "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".to_owned(),
-        command: golden.lines().find(|line| !line.starts_with('#')).unwrap().to_owned(),
-    }
+        command: golden.lines().filter(|line| !line.starts_with('#')).nth(line).unwrap().to_owned(),
+    };
+    [record(0, 1_795_000_000_250, ActionKind::Read, None), record(2, 1_795_000_000_252, ActionKind::TopUp, Some(5))]
 }
 
 fn ledger() -> [LedgerRecord; 2] {
@@ -360,7 +362,7 @@ pub fn examples(name: &str) -> Value {
         "alerts.v1" => serde_json::to_value(alerts()),
         "alerts.actions.v1" => serde_json::to_value(alert_actions()),
         "grid.topology.v1" => serde_json::to_value([feeder()]),
-        "meter.commands.v1" => serde_json::to_value([command()]),
+        "meter.commands.v1" => serde_json::to_value(commands()),
         "meter.latest.v1" => serde_json::to_value([LatestRecord(reading_record())]),
         "meter.ledger.v1" => serde_json::to_value(ledger()),
         "dead-letter.v1" => serde_json::to_value(dead_letters()),

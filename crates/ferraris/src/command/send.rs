@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use contracts::events::OutcomeRecord;
 use contracts::{CommandRecord, EventRecord, ReadingRecord, topics};
-use measure::{EventKind, Flags, Verdict};
+use measure::{Account, EventKind, Flags, Verdict};
 use rdkafka::Message as _;
 use serde_json::json;
 use wire::command::{Action, Command};
@@ -65,6 +65,7 @@ impl Way {
             number,
             action: action.kind(),
             channel: action.channel(),
+            account: action.channel().map(|channel| Account::new(self.whom.meter(), channel)),
             issued_ms: now,
             expires_ms: command.expires,
             who: self.who.clone(),

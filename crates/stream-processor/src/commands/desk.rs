@@ -196,6 +196,7 @@ mod tests {
             number,
             action: ActionKind::Read,
             channel: None,
+            account: None,
             issued_ms: UnixMillis(0),
             expires_ms: UnixMillis(expires),
             who: None,
