@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use measure::{MeterId, UnixMillis};
+use measure::{Account, Channel, MeterId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use wire::topic::Topic;
 
@@ -67,30 +67,32 @@ struct Board {
 
 #[derive(Default)]
 struct Values {
-    by_meter: BTreeMap<MeterId, Bytes>,
+    /// What is one for the whole meter stands at its first channel.
+    by_account: BTreeMap<Account, Bytes>,
     /// Their memory.
     bytes: usize,
 }
 
 /// What a value costs besides its bytes: its meter's name and its place in the map.
 const OVERHEAD: usize = 128;
-/// Values read at once.
+/// Values looked at at once.
 const PAGE: usize = 256;
 
 /// Some of the last values, in the order of their meters.
 pub(crate) struct Page {
-    /// Topic and value.
+    /// Topic and value of those that were asked for: none perhaps.
     pub(crate) values: Vec<(String, Bytes)>,
-    /// Where the next one begins.
-    pub(crate) last: MeterId,
+    /// Behind which the next one begins.
+    pub(crate) last: Account,
 }
 
-/// There is no room for the value. An older one of the same meter is gone too: better none than an old one.
+/// There is no room for the value. An older one of the same channel is gone too: better none than an old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl LastValues {
-    /// Empty, for at most `len_max` meters and `bytes_max` bytes each.
+    /// Empty, for at most `len_max` values and `bytes_max` bytes each. How many of them a meter may have is limited by the grammar of
+    /// topics: as many as it may have channels.
     pub(crate) fn new(len_max: usize, bytes_max: usize) -> Self {
         let board = || Board { values: Mutex::default(), len_max, bytes_max };
         Self { state: board(), live: board() }
@@ -98,58 +100,64 @@ impl LastValues {
 
     /// Keeps a meter's presence.
     pub(crate) fn set_state(&self, meter: &MeterId, value: Bytes) -> Result<(), Full> {
-        self.state.set(meter, value)
+        self.state.set(Account::new(meter, 0), value)
     }
 
-    /// Keeps a meter's live value; an empty one is forgotten, as MQTT has it.
-    pub(crate) fn set_live(&self, meter: &MeterId, value: Bytes) -> Result<(), Full> {
+    /// Keeps a channel's live value; an empty one is forgotten, as MQTT has it.
+    pub(crate) fn set_live(&self, account: Account, value: Bytes) -> Result<(), Full> {
         if value.is_empty() {
-            lock(&self.live.values).remove(meter);
+            lock(&self.live.values).remove(&account);
             return Ok(());
         }
-        self.live.set(meter, value)
+        self.live.set(account, value)
     }
 
     /// What a new subscriber to `filter` is told first, behind `after`; `None` at the end.
-    pub(crate) fn page(&self, filter: &Filter, after: Option<&MeterId>) -> Option<Page> {
+    pub(crate) fn page(&self, filter: &Filter, after: Option<&Account>) -> Option<Page> {
         match filter {
-            Filter::State(meter) => self.state.page(meter.as_ref(), after, |meter| Topic::State { meter }),
-            Filter::Live(meter) => self.live.page(meter.as_ref(), after, |meter| Topic::Live { meter }),
+            Filter::State(meter) => {
+                self.state.page(filter, meter.as_ref(), after, |account| Topic::State { meter: account.meter().clone() })
+            }
+            Filter::Live { meter, .. } => self.live.page(filter, meter.as_ref(), after, |account| Topic::Live { account: account.clone() }),
             _ => None,
         }
     }
 }
 
 impl Board {
-    fn set(&self, meter: &MeterId, value: Bytes) -> Result<(), Full> {
+    fn set(&self, account: Account, value: Bytes) -> Result<(), Full> {
         let mut values = lock(&self.values);
-        values.remove(meter);
+        values.remove(&account);
         let bytes = values.bytes.saturating_add(cost(&value));
-        if values.by_meter.len() >= self.len_max || bytes > self.bytes_max {
+        if values.by_account.len() >= self.len_max || bytes > self.bytes_max {
             return Err(Full);
         }
         values.bytes = bytes;
-        values.by_meter.insert(meter.clone(), value);
+        values.by_account.insert(account, value);
         Ok(())
     }
 
-    fn page(&self, only: Option<&MeterId>, after: Option<&MeterId>, topic: impl Fn(MeterId) -> Topic) -> Option<Page> {
+    fn page(&self, filter: &Filter, only: Option<&MeterId>, after: Option<&Account>, topic: impl Fn(&Account) -> Topic) -> Option<Page> {
+        let first = only.map(|meter| Account::new(meter, 0));
+        let end = only.map_or(Bound::Unbounded, |meter| Bound::Included(Account::new(meter, Channel::MAX)));
+        let begin = after.map_or(first.map_or(Bound::Unbounded, Bound::Included), |after| Bound::Excluded(after.clone()));
         let values = lock(&self.values);
-        let entry = |(meter, value): (&MeterId, &Bytes)| (topic(meter.clone()).to_string(), value.clone());
-        if let Some(meter) = only {
-            let found = values.by_meter.get_key_value(meter).filter(|_| after.is_none())?;
-            return Some(Page { values: vec![entry(found)], last: meter.clone() });
+        let mut page = Vec::new();
+        let mut last = None;
+        for (account, value) in values.by_account.range((begin, end)).take(PAGE) {
+            let topic = topic(account);
+            if filter.matches(&topic) {
+                page.push((topic.to_string(), value.clone()));
+            }
+            last = Some(account);
         }
-        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let page = || values.by_meter.range((begin, Bound::Unbounded)).take(PAGE);
-        let last = page().last()?.0.clone();
-        Some(Page { values: page().map(entry).collect(), last })
+        last.map(|last| Page { values: page, last: last.clone() })
     }
 }
 
 impl Values {
-    fn remove(&mut self, meter: &MeterId) {
-        if let Some(old) = self.by_meter.remove(meter) {
+    fn remove(&mut self, account: &Account) {
+        if let Some(old) = self.by_account.remove(account) {
             self.bytes = self.bytes.saturating_sub(cost(&old));
         }
     }
@@ -162,15 +170,23 @@ fn cost(value: &Bytes) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::acl;
+    use crate::gate::identity::Role;
 
     fn id(number: usize) -> MeterId {
         format!("m{number}").parse().unwrap()
     }
 
-    fn all(values: &LastValues, filter: &Filter) -> Vec<(String, Bytes)> {
+    fn first(number: usize) -> Account {
+        Account::new(&id(number), 0)
+    }
+
+    /// What an operator gets who subscribes to `filter`.
+    fn all(values: &LastValues, filter: &str) -> Vec<(String, Bytes)> {
+        let filter = acl::subscribe(Role::Operator, &id(0), filter).unwrap();
         let (mut all, mut last) = (Vec::new(), None);
-        while let Some(page) = values.page(filter, last.as_ref()) {
-            assert!((1..=PAGE).contains(&page.values.len()));
+        while let Some(page) = values.page(&filter, last.as_ref()) {
+            assert!(page.values.len() <= PAGE);
             all.extend(page.values);
             last = Some(page.last);
         }
@@ -181,17 +197,58 @@ mod tests {
     fn all_values_are_kept_and_an_empty_one_is_forgotten() {
         let values = LastValues::new(600, 1_000_000);
         for number in 0..600 {
-            assert_eq!(values.set_live(&id(number), Bytes::from(vec![1])), Ok(()));
+            assert_eq!(values.set_live(first(number), Bytes::from(vec![1])), Ok(()));
         }
-        assert_eq!(values.set_live(&id(600), Bytes::from(vec![1])), Err(Full));
-        assert_eq!(values.set_live(&id(7), Bytes::from(vec![2])), Ok(()));
-        let mut topics: Vec<String> = all(&values, &Filter::Live(None)).into_iter().map(|(topic, _)| topic).collect();
+        assert_eq!(values.set_live(first(600), Bytes::from(vec![1])), Err(Full));
+        assert_eq!(values.set_live(first(7), Bytes::from(vec![2])), Ok(()));
+        let mut topics: Vec<String> = all(&values, "live/#").into_iter().map(|(topic, _)| topic).collect();
         topics.dedup();
         assert_eq!(topics.len(), 600);
-        assert_eq!(all(&values, &Filter::Live(Some(id(7)))), [("live/m7".to_owned(), Bytes::from(vec![2]))]);
-        assert_eq!(values.set_live(&id(7), Bytes::new()), Ok(()));
-        assert!(all(&values, &Filter::Live(Some(id(7)))).is_empty());
-        assert!(all(&values, &Filter::State(None)).is_empty());
+        assert_eq!(all(&values, "live/m7"), [("live/m7".to_owned(), Bytes::from(vec![2]))]);
+        assert_eq!(values.set_live(first(7), Bytes::new()), Ok(()));
+        assert!(all(&values, "live/m7").is_empty());
+        assert!(all(&values, "state/#").is_empty());
+    }
+
+    #[test]
+    fn channels_are_kept_each_and_found_by_every_filter() {
+        let values = LastValues::new(10_000, 10_000_000);
+        // Around the meter in question stand more others than a page has, whose names begin as its own does.
+        for number in (1..600).chain(700..1300) {
+            assert_eq!(values.set_live(first(number), Bytes::from(vec![1])), Ok(()));
+        }
+        for channel in 0..6 {
+            assert_eq!(values.set_live(Account::new(&id(60), channel), Bytes::from(vec![channel])), Ok(()));
+        }
+        let topics = |filter| all(&values, filter).into_iter().map(|(topic, _)| topic).collect::<Vec<_>>();
+        let flats: Vec<String> = (1..6).map(|channel| format!("live/m60/{channel}")).collect();
+        assert_eq!((topics("live/#").len(), topics("live/+").len(), topics("live/+/#").len()), (1204, 1199, 1204));
+        assert_eq!((topics("live/+/+"), topics("live/m60/+")), (flats.clone(), flats.clone()));
+        assert_eq!(topics("live/m60/#"), [&["live/m60".to_owned()], &flats[..]].concat());
+        assert_eq!(
+            (topics("live/m60"), topics("live/m60/3"), topics("live/+/5")),
+            (vec!["live/m60".into()], vec!["live/m60/3".into()], vec!["live/m60/5".into()])
+        );
+        assert_eq!(all(&values, "live/m60/3"), [("live/m60/3".to_owned(), Bytes::from(vec![3]))]);
+        // One is forgotten, the others stay.
+        assert_eq!(values.set_live(Account::new(&id(60), 3), Bytes::new()), Ok(()));
+        assert_eq!((topics("live/m60/3").len(), topics("live/m60/#").len(), topics("live/m6/+").len()), (0, 5, 0));
+    }
+
+    #[test]
+    fn a_meter_takes_no_more_places_than_it_may_have_channels() {
+        let values = LastValues::new(20, 1_000_000);
+        let mut taken = 0;
+        for channel in 0..=Channel::MAX {
+            let topic = if channel == 0 { "live/m1".to_owned() } else { format!("live/m1/{channel}") };
+            let Ok(acl::Destination::Live(account)) = acl::publish(Role::Service, &id(0), &topic, true) else { continue };
+            assert_eq!(values.set_live(account, Bytes::from(vec![1])), Ok(()));
+            taken += 1;
+        }
+        assert_eq!(taken, measure::CHANNELS_MAX);
+        for honest in 2..6 {
+            assert_eq!(values.set_live(first(honest), Bytes::from(vec![1])), Ok(()));
+        }
     }
 
     #[test]
@@ -199,15 +256,15 @@ mod tests {
         let values = LastValues::new(100, 3 * (1000 + OVERHEAD));
         let value = |len: usize| Bytes::from(vec![b'x'; len]);
         for number in 0..3 {
-            assert_eq!(values.set_live(&id(number), value(1000)), Ok(()));
+            assert_eq!(values.set_live(first(number), value(1000)), Ok(()));
         }
-        assert_eq!(values.set_live(&id(3), value(1)), Err(Full));
-        assert_eq!(values.set_live(&id(0), value(500)), Ok(()));
-        assert_eq!(values.set_live(&id(3), value(500 - OVERHEAD)), Ok(()));
+        assert_eq!(values.set_live(first(3), value(1)), Err(Full));
+        assert_eq!(values.set_live(first(0), value(500)), Ok(()));
+        assert_eq!(values.set_live(first(3), value(500 - OVERHEAD)), Ok(()));
         // One that has become too large leaves no old one behind.
-        assert_eq!(values.set_live(&id(3), value(500)), Err(Full));
-        assert!(all(&values, &Filter::Live(Some(id(3)))).is_empty());
-        assert_eq!(values.set_live(&id(4), value(500 - OVERHEAD)), Ok(()));
+        assert_eq!(values.set_live(first(3), value(500)), Err(Full));
+        assert!(all(&values, "live/m3").is_empty());
+        assert_eq!(values.set_live(first(4), value(500 - OVERHEAD)), Ok(()));
         // The other kind has bytes of its own.
         assert_eq!(values.set_state(&id(0), value(1000)), Ok(()));
     }

@@ -30,6 +30,10 @@ pub const ID_LEN_MAX: usize = 32;
 /// Longest account, in bytes: a meter, the point, and three digits.
 pub const ACCOUNT_LEN_MAX: usize = ID_LEN_MAX + 4;
 
+/// Channels of a meter that a configuration may name, and whose last values are kept. The wire has numbers up to 255; a meter that uses
+/// them all has its readings in Kafka like any other's, but no more than so many places where there is one for each channel.
+pub const CHANNELS_MAX: Channel = 16;
+
 macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -16,7 +16,7 @@ pub mod time;
 pub mod unit;
 
 pub use event::{Event, EventKind, Gap, GapReason, Hello, Text};
-pub use id::{Account, Channel, FeederId, InvalidId, MeterId, Seq, StreamId};
+pub use id::{Account, CHANNELS_MAX, Channel, FeederId, InvalidId, MeterId, Seq, StreamId};
 pub use obis::{NotObis, Obis, Period};
 pub use outcome::{ActionKind, Outcome, Verdict};
 pub use reading::{Deviations, Flags, Raw, Reading, Register};

@@ -3,7 +3,7 @@
 
 use contracts::alerts::AlertSeverity;
 use contracts::{AlertRecord, LiveValue, ReadingRecord};
-use measure::MeterId;
+use measure::{Account, MeterId};
 use rumqttc::{AsyncClient, QoS};
 use tokio::sync::watch;
 use wire::topic::{Severity, Topic};
@@ -52,7 +52,7 @@ impl Links {
     /// Publishes a live value on every broker; false if one of them did not take it.
     pub fn live(&self, reading: &ReadingRecord) -> bool {
         let Ok(value) = serde_json::to_vec(&LiveValue::from(reading)) else { return false };
-        let topic = Topic::Live { meter: reading.meter.clone() };
+        let topic = Topic::Live { account: Account::new(&reading.meter, reading.channel) };
         self.links.iter().filter(|link| !link.publish(&topic, true, value.clone())).count() == 0
     }
 

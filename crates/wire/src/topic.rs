@@ -6,7 +6,8 @@
 //!   f1/{shard}/{meter}/cmd         a signed command, to that meter
 //!   f1/{shard}/acks                acknowledgements to meters of that shard, to a gate that hands them out as `dn`
 //!   state/{meter}                  JSON, retained: online or offline
-//!   live/{meter}                   JSON, retained: the last reading
+//!   live/{meter}                   JSON, retained: the last reading of the meter's first channel
+//!   live/{meter}/{channel}         JSON, retained: the last reading of another of its channels, 1 to 15
 //!   alert/{severity}/{subject}     JSON: an alert about a meter or a feeder
 //! ```
 //!
@@ -15,7 +16,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use measure::{FeederId, MeterId};
+use measure::{Account, CHANNELS_MAX, Channel, FeederId, MeterId};
 
 /// Number of shards; numbers of partitions divide it.
 pub const SHARDS: u8 = 64;
@@ -29,8 +30,8 @@ pub const UP_ALL: &str = "f1/+/+/up";
 pub const DOWN_ALL: &str = "f1/+/+/dn";
 /// Presence of all meters.
 pub const STATE_ALL: &str = "state/+";
-/// Live values of all meters.
-pub const LIVE_ALL: &str = "live/+";
+/// Live values of all channels of all meters.
+pub const LIVE_ALL: &str = "live/#";
 /// All alerts.
 pub const ALERT_ALL: &str = "alert/+/+";
 
@@ -155,10 +156,10 @@ pub enum Topic {
         /// The meter.
         meter: MeterId,
     },
-    /// A meter's last reading.
+    /// The last reading of a channel.
     Live {
-        /// The meter.
-        meter: MeterId,
+        /// The meter and its channel.
+        account: Account,
     },
     /// An alert.
     Alert {
@@ -175,7 +176,7 @@ pub enum InvalidTopic {
     /// Not one of the known forms.
     #[error(
         "topic has none of the forms f1/{{shard}}/{{meter}}/up, …/dn, …/cmd, f1/{{shard}}/acks, state/{{meter}}, live/{{meter}}, \
-         alert/{{severity}}/{{subject}}"
+         live/{{meter}}/{{channel}}, alert/{{severity}}/{{subject}}"
     )]
     Form,
     /// The shard is not two lower-case hexadecimal digits up to 3f.
@@ -184,6 +185,9 @@ pub enum InvalidTopic {
     /// The shard is not the meter's.
     #[error("shard is not that of the meter")]
     ForeignShard,
+    /// Not a channel that has a level of its own.
+    #[error("channel must be 1 to 15 in decimal digits; channel 0 is on live/{{meter}}")]
+    Channel,
     /// The meter or subject is no identifier.
     #[error(transparent)]
     Meter(#[from] measure::InvalidId),
@@ -211,6 +215,17 @@ impl Topic {
     }
 }
 
+/// The channel on the last level of `live/{meter}/{channel}`: one that has a level of its own, written in its one way.
+pub fn live_channel(level: &str) -> Result<Channel, InvalidTopic> {
+    let plain = level.starts_with(|first: char| matches!(first, '1'..='9'));
+    level.parse().ok().filter(|channel| plain && *channel < CHANNELS_MAX).ok_or(InvalidTopic::Channel)
+}
+
+/// The filter for the live values of all channels of a meter: `live/{meter}/#`, which matches `live/{meter}` as well.
+pub fn live_filter(meter: &MeterId) -> Text {
+    text(format_args!("live/{meter}/#"))
+}
+
 /// The filter for the frames of a shard: `f1/{shard}/+/up`.
 pub fn up_filter(shard: Shard) -> Text {
     text(format_args!("f1/{shard}/+/up"))
@@ -231,7 +246,8 @@ impl fmt::Display for Topic {
             Self::Command { shard, meter } => write!(f, "f1/{shard}/{meter}/cmd"),
             Self::Acks { shard } => write!(f, "f1/{shard}/acks"),
             Self::State { meter } => write!(f, "state/{meter}"),
-            Self::Live { meter } => write!(f, "live/{meter}"),
+            Self::Live { account } if account.channel() == 0 => write!(f, "live/{}", account.meter()),
+            Self::Live { account } => write!(f, "live/{}/{}", account.meter(), account.channel()),
             Self::Alert { severity, subject } => write!(f, "alert/{}/{subject}", severity.name()),
         }
     }
@@ -256,7 +272,10 @@ impl FromStr for Topic {
             }
             (Some("f1"), Some(shard), Some("acks"), None) => Self::Acks { shard: shard.parse()? },
             (Some("state"), Some(meter), None, None) => Self::State { meter: meter.parse()? },
-            (Some("live"), Some(meter), None, None) => Self::Live { meter: meter.parse()? },
+            (Some("live"), Some(meter), channel, None) => {
+                let channel = channel.map_or(Ok(0), live_channel)?;
+                Self::Live { account: Account::new(&meter.parse()?, channel) }
+            }
             (Some("alert"), Some(severity), Some(subject), None) => {
                 let severity = Severity::ALL.into_iter().find(|it| it.name() == severity).ok_or(InvalidTopic::Form)?;
                 Self::Alert { severity, subject: subject.parse()? }

@@ -1,9 +1,9 @@
 //! Topics, and agreement with Kafka's own clients about who belongs where.
 #![expect(clippy::unwrap_used, reason = "test code: what cannot be built fails the test")]
 
-use measure::{InvalidId, MeterId};
+use measure::{Account, CHANNELS_MAX, InvalidId, MeterId};
 use proptest::prelude::*;
-use wire::topic::{InvalidTopic, Severity, Shard, TOPIC_LEN_MAX, Topic, up_filter};
+use wire::topic::{InvalidTopic, Severity, Shard, TOPIC_LEN_MAX, Topic, live_filter, up_filter};
 
 /// Meter, partition of 64, of 16, of 4: what Kafka's Java client says.
 ///
@@ -37,6 +37,10 @@ fn meter(id: &str) -> MeterId {
     id.parse().unwrap()
 }
 
+fn live(meter: &MeterId, channel: u8) -> Topic {
+    Topic::Live { account: Account::new(meter, channel) }
+}
+
 #[test]
 fn shards_are_the_partitions_of_the_java_client() {
     for (id, of_64, of_16, of_4) in JAVA {
@@ -63,7 +67,10 @@ fn topics_as_drawn() {
     assert_eq!("f1/07/M0001/cmd".parse(), Ok(Topic::command(&meter)));
     assert_eq!("f1/07/acks".parse(), Ok(Topic::Acks { shard: Shard::of(&meter) }));
     assert_eq!(Topic::Acks { shard: Shard::of(&meter) }.to_text(), "f1/07/acks");
-    assert_eq!("live/M0001".parse(), Ok(Topic::Live { meter: meter.clone() }));
+    assert_eq!("live/M0001".parse(), Ok(live(&meter, 0)));
+    assert_eq!("live/M0001/5".parse(), Ok(live(&meter, 5)));
+    assert_eq!((&*live(&meter, 0).to_text(), &*live(&meter, 15).to_text()), ("live/M0001", "live/M0001/15"));
+    assert_eq!(live_filter(&meter), "live/M0001/#");
     assert_eq!("state/M0001".parse(), Ok(Topic::State { meter: meter.clone() }));
     assert_eq!("alert/critical/M0001".parse(), Ok(Topic::Alert { severity: Severity::Critical, subject: meter }));
     assert_eq!(up_filter(Shard::new(0x3f).unwrap()), "f1/3f/+/up");
@@ -86,7 +93,8 @@ fn topics_are_strict() {
         "/f1/07/M0001/up",
         "F1/07/M0001/up",
         "live",
-        "live/M0001/x",
+        "live/M0001/5/x",
+        "live/M0001/5/",
         "alert/M0001",
         "alert/loud/M0001",
         "$SYS/x",
@@ -97,6 +105,10 @@ fn topics_are_strict() {
         assert_eq!(parse(&format!("f1/{shard}/M0001/up")), Err(InvalidTopic::Shard), "{shard}");
         assert_eq!(parse(&format!("f1/{shard}/acks")), Err(InvalidTopic::Shard), "{shard}");
     }
+    // Channel 0 has no level of its own, others have one way to be written, and their number is bounded.
+    for channel in ["", "0", "05", "+5", "-1", "16", "255", "256", "five", "#", "+", "5 "] {
+        assert_eq!(parse(&format!("live/M0001/{channel}")), Err(InvalidTopic::Channel), "{channel}");
+    }
     assert_eq!(parse("f1/08/M0001/up"), Err(InvalidTopic::ForeignShard));
     assert_eq!(parse("f1/07/+/up"), Err(InvalidTopic::Meter(InvalidId::Character)));
     assert_eq!(parse("live/#"), Err(InvalidTopic::Meter(InvalidId::Character)));
@@ -105,10 +117,10 @@ fn topics_are_strict() {
 
 proptest! {
     #[test]
-    fn every_meters_topics_lead_back(id in "[A-Za-z0-9][A-Za-z0-9_-]{0,31}") {
+    fn every_meters_topics_lead_back(id in "[A-Za-z0-9][A-Za-z0-9_-]{0,31}", channel in 0..CHANNELS_MAX) {
         let meter: MeterId = id.parse().unwrap();
         let alert = Topic::Alert { severity: Severity::Critical, subject: meter.clone() };
-        for topic in [Topic::up(&meter), Topic::down(&meter), Topic::State { meter: meter.clone() }, Topic::Live { meter: meter.clone() }, alert] {
+        for topic in [Topic::up(&meter), Topic::down(&meter), Topic::State { meter: meter.clone() }, live(&meter, channel), alert] {
             let text = topic.to_string();
             prop_assert!(text.len() <= TOPIC_LEN_MAX);
             prop_assert!(topic.to_text() == *text);
@@ -117,7 +129,9 @@ proptest! {
     }
 
     #[test]
-    fn what_parses_prints_the_same(text in "(f1/[0-4][0-9a-g]|live|state|alert/(info|warning))?/?[A-Za-z0-9_+-]{0,34}/?(up|dn)?") {
+    fn what_parses_prints_the_same(
+        text in "(f1/[0-4][0-9a-g]|live|state|alert/(info|warning))?/?[A-Za-z0-9_+-]{0,34}/?(up|dn|0?[0-9]{0,3})?"
+    ) {
         if let Ok(topic) = text.parse::<Topic>() {
             prop_assert_eq!(topic.to_string(), text);
         }

@@ -57,7 +57,7 @@ pub struct Limits {
     pub down_bytes: usize,
     /// Messages of QoS 1 on their way to one service or operator, 1 to 30,000.
     pub in_flight: u16,
-    /// Last values kept for each of `state/` and `live/`.
+    /// Last values kept for each of `state/` and `live/`, where a meter may have one for each of its channels.
     pub retained: usize,
     /// Bytes of them, again for each.
     pub retained_bytes: usize,

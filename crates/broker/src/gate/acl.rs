@@ -3,7 +3,7 @@
 //! | | publishes | subscribes |
 //! |---|---|---|
 //! | meter | its own `f1/{shard}/{meter}/up` | its own `…/dn` and `…/cmd` |
-//! | service | `f1/{shard}/{meter}/dn`, `…/cmd`, `f1/{shard}/acks`, `state/{meter}` (of another gate), `live/{meter}` (which may be retained), `alert/{severity}/{subject}` | `f1/{shard or +}/{meter or +}/up`, `state/{meter, + or #}` |
+//! | service | `f1/{shard}/{meter}/dn`, `…/cmd`, `f1/{shard}/acks`, `state/{meter}` (of another gate), `live/{meter}` and `live/{meter}/{channel}` (which may be retained), `alert/{severity}/{subject}` | `f1/{shard or +}/{meter or +}/up`, `state/{meter, + or #}` |
 //! | operator | nothing | `state/…`, `live/…`, `alert/…` with their wildcards |
 //!
 //! | canary | the echo topic | the echo topic |
@@ -13,8 +13,8 @@
 
 use std::str::FromStr;
 
-use measure::MeterId;
-use wire::topic::{Severity, Shard, Topic};
+use measure::{Account, Channel, MeterId};
+use wire::topic::{Severity, Shard, Topic, live_channel};
 
 use super::identity::Role;
 use crate::reason::Reason;
@@ -36,8 +36,8 @@ pub enum Destination {
     Acks(Shard),
     /// What another gate says of a meter's session.
     State(MeterId),
-    /// A meter's last reading.
-    Live(MeterId),
+    /// A channel's last reading.
+    Live(Account),
     /// An alert.
     Alert,
     /// Back to the canary.
@@ -61,7 +61,12 @@ pub enum Filter {
     /// Presence.
     State(Option<MeterId>),
     /// Live values.
-    Live(Option<MeterId>),
+    Live {
+        /// Of one meter.
+        meter: Option<MeterId>,
+        /// Of which of its channels.
+        channels: Channels,
+    },
     /// Alerts.
     Alert {
         /// Of one severity.
@@ -69,6 +74,29 @@ pub enum Filter {
         /// About one meter or feeder.
         subject: Option<MeterId>,
     },
+}
+
+/// The channels that a filter names. The first has no level of its own: its values are on `live/{meter}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// `#`: all, and so does MQTT have it for the level above.
+    All,
+    /// `+`: all but the first.
+    Others,
+    /// One; the first where the filter ends with the meter.
+    One(Channel),
+}
+
+impl Channels {
+    const FIRST: Self = Self::One(0);
+
+    const fn has(self, channel: Channel) -> bool {
+        match self {
+            Self::All => true,
+            Self::Others => channel != 0,
+            Self::One(one) => channel == one,
+        }
+    }
 }
 
 /// Why something is not allowed.
@@ -112,7 +140,7 @@ pub fn publish(role: Role, name: &MeterId, topic: &str, retain: bool) -> Result<
             }
         }
         (Role::Service, None) => match topic.parse() {
-            Ok(Topic::Live { meter }) => Destination::Live(meter),
+            Ok(Topic::Live { account }) => Destination::Live(account),
             Ok(Topic::Alert { .. }) => Destination::Alert,
             Ok(Topic::State { meter }) => Destination::State(meter),
             Ok(Topic::Acks { shard }) => Destination::Acks(shard),
@@ -139,7 +167,7 @@ pub fn subscribe(role: Role, name: &MeterId, filter: &str) -> Result<Filter, Ref
     };
     match (role, &parsed) {
         (Role::Service, Filter::Up { .. } | Filter::State(_)) => Ok(parsed),
-        (Role::Operator, Filter::State(_) | Filter::Live(_) | Filter::Alert { .. }) => Ok(parsed),
+        (Role::Operator, Filter::State(_) | Filter::Live { .. } | Filter::Alert { .. }) => Ok(parsed),
         _ => Err(Refused::Role),
     }
 }
@@ -179,8 +207,9 @@ fn parse(filter: &str) -> Result<Filter, Refused> {
         ["f1", shard, meter, "up"] => up(level(shard)?, level(meter)?),
         ["state", "#"] => Ok(Filter::State(None)),
         ["state", meter] => Ok(Filter::State(level(meter)?)),
-        ["live", "#"] => Ok(Filter::Live(None)),
-        ["live", meter] => Ok(Filter::Live(level(meter)?)),
+        ["live", "#"] => Ok(Filter::Live { meter: None, channels: Channels::All }),
+        ["live", meter] => Ok(Filter::Live { meter: level(meter)?, channels: Channels::FIRST }),
+        ["live", meter, channel] => Ok(Filter::Live { meter: level(meter)?, channels: channels(channel)? }),
         ["alert", "#"] => Ok(Filter::Alert { severity: None, subject: None }),
         ["alert", severity, "#"] => Ok(Filter::Alert { severity: severity_level(severity)?, subject: None }),
         ["alert", severity, subject] => Ok(Filter::Alert { severity: severity_level(severity)?, subject: level(subject)? }),
@@ -201,6 +230,15 @@ fn level<T: FromStr>(text: &str) -> Result<Option<T>, Refused> {
     if text == "+" { Ok(None) } else { text.parse().map(Some).map_err(|_| Refused::Unknown) }
 }
 
+/// The level behind the meter of a filter of live values.
+fn channels(text: &str) -> Result<Channels, Refused> {
+    match text {
+        "#" => Ok(Channels::All),
+        "+" => Ok(Channels::Others),
+        one => live_channel(one).map(Channels::One).map_err(|_| Refused::Unknown),
+    }
+}
+
 fn severity_level(text: &str) -> Result<Option<Severity>, Refused> {
     if text == "+" {
         return Ok(None);
@@ -217,7 +255,10 @@ impl Filter {
         }
         match (self, topic) {
             (Self::Up { shard, meter }, Topic::Up { shard: in_shard, meter: of }) => is(shard.as_ref(), in_shard) && is(meter.as_ref(), of),
-            (Self::State(meter), Topic::State { meter: of }) | (Self::Live(meter), Topic::Live { meter: of }) => is(meter.as_ref(), of),
+            (Self::State(meter), Topic::State { meter: of }) => is(meter.as_ref(), of),
+            (Self::Live { meter, channels }, Topic::Live { account }) => {
+                is(meter.as_ref(), account.meter()) && channels.has(account.channel())
+            }
             (Self::Alert { severity, subject }, Topic::Alert { severity: of, subject: about }) => {
                 is(severity.as_ref(), of) && is(subject.as_ref(), about)
             }

@@ -19,7 +19,18 @@ fn a_meter_speaks_only_as_itself() {
     }
     let wrong = Shard::all().find(|shard| *shard != Shard::of(&me)).unwrap();
     assert_eq!(allowed(&format!("f1/{wrong}/m12/up")), Err(Refused::Foreign));
-    for bad in [&topic("m12", "dn"), &topic("m12", "cmd"), "state/m12", "live/m12", "alert/info/m12", "f1/07/acks", "x", "/", "$SYS/x"] {
+    for bad in [
+        &topic("m12", "dn"),
+        &topic("m12", "cmd"),
+        "state/m12",
+        "live/m12",
+        "live/m12/1",
+        "alert/info/m12",
+        "f1/07/acks",
+        "x",
+        "/",
+        "$SYS/x",
+    ] {
         assert_eq!(allowed(bad), Err(Refused::Role), "{bad}");
     }
 }
@@ -44,7 +55,11 @@ fn services_and_operators_have_their_own_topics() {
     assert_eq!(service("f1/3f/acks", false), Ok(Destination::Acks(Shard::new(63).unwrap())));
     assert_eq!(service("f1/3f/acks", true), Err(Refused::Retain));
     assert_eq!(service("f1/40/acks", false), Err(Refused::Unknown));
-    assert_eq!(service("live/m12", true), Ok(Destination::Live(id("m12"))));
+    assert_eq!(service("live/m12", true), Ok(Destination::Live(Account::new(&id("m12"), 0))));
+    assert_eq!(service("live/m12/5", true), Ok(Destination::Live(Account::new(&id("m12"), 5))));
+    for topic in ["live/m12/0", "live/m12/16", "live/m12/05", "live/m12/", "live/m12/5/5"] {
+        assert_eq!(service(topic, true), Err(Refused::Unknown), "{topic}");
+    }
     assert_eq!(service("alert/critical/f7", false), Ok(Destination::Alert));
     assert_eq!(service("alert/critical/f7", true), Err(Refused::Retain));
     assert_eq!(service(&topic("m12", "up"), false), Err(Refused::Role));
@@ -77,6 +92,36 @@ fn services_and_operators_have_their_own_topics() {
     for filter in ["#", "+/#", "f1/+/+/up", "live", "live/#/x", "live/m+", "alert/loud/+", "alert/+", "state/+/+"] {
         assert!(subscribe(Role::Operator, &me, filter).is_err(), "{filter}");
     }
+    for filter in ["live/m12/0", "live/m12/16", "live/m12/05", "live/m12/", "live/+/m12", "live/+/+/+", "live/+/+/#", "live/#/#"] {
+        assert!(subscribe(Role::Operator, &me, filter).is_err(), "{filter}");
+    }
+}
+
+/// What MQTT says of levels and wildcards.
+fn mqtt_matches(filter: &str, topic: &str) -> bool {
+    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+    loop {
+        match (filter.next(), topic.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some(wanted), Some(level)) if wanted == "+" || wanted == level => {}
+            _ => return false,
+        }
+    }
+}
+
+#[test]
+fn live_filters_match_as_mqtt_has_it() {
+    let filters = ["live/#", "live/+", "live/m12", "live/+/#", "live/+/+", "live/+/5", "live/m12/#", "live/m12/+", "live/m12/5"];
+    let mut heard = 0;
+    for filter in filters {
+        let granted = subscribe(Role::Operator, &id("someone"), filter).unwrap();
+        for topic in ["live/m12", "live/m12/1", "live/m12/5", "live/m12/15", "live/m1", "live/m1/5", "state/m12", "alert/info/m12"] {
+            let matches = granted.matches(&topic.parse().unwrap());
+            assert_eq!(matches, mqtt_matches(filter, topic), "{filter} {topic}");
+            heard += usize::from(matches);
+        }
+    }
+    assert_eq!(heard, 6 + 2 + 1 + 6 + 4 + 2 + 4 + 3 + 1);
 }
 
 proptest! {

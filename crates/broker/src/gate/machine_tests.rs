@@ -1,4 +1,4 @@
-use measure::{MeterId, UnixMillis};
+use measure::{Account, MeterId, UnixMillis};
 use proptest::prelude::*;
 use wire::topic::Shard;
 
@@ -9,6 +9,10 @@ use crate::gate::packet;
 
 fn id() -> MeterId {
     "m12".parse().unwrap()
+}
+
+fn live(channel: u8) -> Topic {
+    Topic::Live { account: Account::new(&id(), channel) }
 }
 
 fn identity(role: Role) -> Identity {
@@ -83,14 +87,14 @@ fn a_long_keep_alive_is_shortened() {
 fn qos_is_granted_up_to_one() {
     let mut operator = connected(Role::Operator);
     assert_eq!(subscribe(&mut operator, &[("live/#", 2), ("state/+", 0), ("#", 0)]), (vec![1, 0, 0x80], vec![Reason::TopicUnknown]));
-    assert_eq!(operator.wants(&Topic::Live { meter: id() }), Some(1));
+    assert_eq!(operator.wants(&live(0)), Some(1));
     assert_eq!(operator.wants(&Topic::State { meter: id() }), Some(0));
     assert_eq!(operator.wants(&Topic::up(&id())), None);
     // The same filter again replaces the QoS; another that overlaps adds to it.
     subscribe(&mut operator, &[("live/#", 0)]);
-    assert_eq!(operator.wants(&Topic::Live { meter: id() }), Some(0));
+    assert_eq!(operator.wants(&live(0)), Some(0));
     subscribe(&mut operator, &[("live/m12", 1)]);
-    assert_eq!(operator.wants(&Topic::Live { meter: id() }), Some(1));
+    assert_eq!((operator.wants(&live(0)), operator.wants(&live(3))), (Some(1), Some(0)), "the meter's other channels are not named");
 
     let mut meter = connected(Role::Meter);
     let own = format!("f1/{}/m12/dn", Shard::of(&id()));

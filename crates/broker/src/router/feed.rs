@@ -53,7 +53,7 @@ impl Feed {
             Filter::Up { shard: Some(shard), .. } => vec![Self::Up(*shard)],
             Filter::Up { shard: None, .. } => Shard::all().map(Self::Up).collect(),
             Filter::State(_) => vec![Self::State],
-            Filter::Live(_) => vec![Self::Live],
+            Filter::Live { .. } => vec![Self::Live],
             Filter::Alert { .. } => vec![Self::Alert],
         }
     }

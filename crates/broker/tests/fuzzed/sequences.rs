@@ -15,7 +15,7 @@ use measure::{MeterId, UnixMillis};
 use wire::topic::{Shard, Topic};
 
 const NAMES: [(&str, Role); 3] = [("m1", Role::Meter), ("p1", Role::Service), ("o1", Role::Operator)];
-const FILTERS: [&str; 12] = [
+const FILTERS: [&str; 14] = [
     "f1/+/+/up",
     "f1/+/m1/up",
     "state/#",
@@ -28,8 +28,11 @@ const FILTERS: [&str; 12] = [
     "f1/+/+/dn",
     "a/#/b",
     "+",
+    "live/+/+",
+    "live/m1/#",
 ];
-const TOPICS: [&str; 8] = ["live/m1", "live/m2", "alert/critical/m1", "state/m1", "canary", "f1/00/m2/up", "é/x", "$SYS/x"];
+const TOPICS: [&str; 10] =
+    ["live/m1", "live/m2", "alert/critical/m1", "state/m1", "canary", "f1/00/m2/up", "é/x", "$SYS/x", "live/m1/3", "live/m1/0"];
 /// Filters that a session may hold here.
 const GRANTS_MAX: usize = 4;
 
@@ -78,13 +81,15 @@ fn say<'a>(out: &mut Vec<u8>, act: u8, who: usize, script: &'a [u8]) -> &'a [u8]
     match act % 12 {
         0 => packet(0x10, &connect(NAMES[who].0, 2)),
         1 => packet(0x10, &connect(NAMES[choose(3)].0, number)),
-        2 => packet(0x30 | number & 0x0f, &[text(TOPICS[choose(8)]), b"x".to_vec()].concat()),
-        3 => packet(0x32, &[&text(TOPICS[choose(8)])[..], &id.to_be_bytes(), b"x"].concat()),
+        2 => packet(0x30 | number & 0x0f, &[text(TOPICS[choose(TOPICS.len())]), b"x".to_vec()].concat()),
+        3 => packet(0x32, &[&text(TOPICS[choose(TOPICS.len())])[..], &id.to_be_bytes(), b"x"].concat()),
         4 => packet(0x32, &[&text(&address("m1", "up"))[..], &id.to_be_bytes(), b"frame"].concat()),
         5 => packet(0x30, &[text(&address(NAMES[choose(3)].0, ["up", "dn", "cmd"][usize::from(number >> 4) % 3])), b"x".to_vec()].concat()),
-        6 => packet(0x82, &[&id.to_be_bytes()[..], &text(FILTERS[choose(12)]), &[number % 4]].concat()),
-        7 => packet(0x82, &[&id.to_be_bytes()[..], &text(&address("m1", "dn")), &[1], &text(FILTERS[choose(12)]), &[0]].concat()),
-        8 => packet(0xa2, &[&id.to_be_bytes()[..], &text(FILTERS[choose(12)])].concat()),
+        6 => packet(0x82, &[&id.to_be_bytes()[..], &text(FILTERS[choose(FILTERS.len())]), &[number % 4]].concat()),
+        7 => {
+            packet(0x82, &[&id.to_be_bytes()[..], &text(&address("m1", "dn")), &[1], &text(FILTERS[choose(FILTERS.len())]), &[0]].concat())
+        }
+        8 => packet(0xa2, &[&id.to_be_bytes()[..], &text(FILTERS[choose(FILTERS.len())])].concat()),
         9 => packet(0x40, &id.to_be_bytes()),
         10 => packet(0xc0, &[]),
         // Anything at all.

@@ -75,6 +75,33 @@ async fn all_last_values_are_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_channel_of_a_meter_has_a_last_value() {
+    let house = House::new().await;
+    let mut service = house.connected("p1", Role::Service).await;
+    let topic = |channel: usize| if channel == 0 { "live/m1".to_owned() } else { format!("live/m1/{channel}") };
+    for channel in 0..6 {
+        service.publish(&topic(channel), topic(channel).as_bytes(), None, true).await;
+    }
+    service.publish("live/m2", b"another meter", None, true).await;
+    service.is_quiet().await;
+
+    let mut operator = house.connected("anna", Role::Operator).await;
+    for (filter, channels) in [("live/m1/#", 0..6), ("live/+/+", 1..6), ("live/m1/+", 1..6), ("live/m1/4", 4..5), ("live/m1", 0..1)] {
+        assert_eq!(operator.subscribe(1, &[(filter, 0)]).await, [0], "{filter}");
+        for channel in channels {
+            assert_eq!(operator.message().await, (topic(channel), topic(channel).into_bytes(), true), "{filter}");
+        }
+        operator.is_quiet().await;
+    }
+    // News comes once, however many filters match it.
+    service.publish("live/m1/4", b"news", None, true).await;
+    assert_eq!(operator.message().await, ("live/m1/4".to_owned(), b"news".to_vec(), false));
+    service.publish("live/m2/4", b"another meter's", None, true).await;
+    assert_eq!(operator.message().await, ("live/m2/4".to_owned(), b"another meter's".to_vec(), false));
+    operator.is_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_subscription_to_everything_brings_all_of_it() {
     let house = House::new().await;
     let mut service = house.connected("p1", Role::Service).await;
@@ -121,7 +148,7 @@ async fn each_role_hears_its_own_topics_only() {
     let mut operator = house.connected("anna", Role::Operator).await;
     let mut meter = house.meter("m1").await;
     let (up, down, command) = (up("m1"), down("m1"), command("m1"));
-    let filters: [(&str, [u8; 3]); 16] = [
+    let filters: [(&str, [u8; 3]); 20] = [
         ("f1/+/+/up", [1, 0x80, 0x80]),
         (&up, [1, 0x80, 0x80]),
         (&down, [0x80, 0x80, 0]),
@@ -133,6 +160,10 @@ async fn each_role_hears_its_own_topics_only() {
         ("state/m1", [1, 1, 0x80]),
         ("live/#", [0x80, 1, 0x80]),
         ("live/m1", [0x80, 1, 0x80]),
+        ("live/m1/#", [0x80, 1, 0x80]),
+        ("live/m1/3", [0x80, 1, 0x80]),
+        ("live/+/+", [0x80, 1, 0x80]),
+        ("live/m1/0", [0x80; 3]),
         ("alert/#", [0x80, 1, 0x80]),
         ("alert/+/m1", [0x80, 1, 0x80]),
         ("#", [0x80; 3]),

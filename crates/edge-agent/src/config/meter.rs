@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use edge_core::PrepaidConfig;
 use edge_core::calibration::Calibration;
 use edge_core::code::Secret;
-use measure::{Channel as Number, MeterId};
+use measure::{CHANNELS_MAX, Channel as Number, MeterId};
 use meters::modbus::Address;
 use serde::{Deserialize, Serialize};
 
 use super::check::value_error;
 use super::device;
-use super::prepaid::{CHANNELS_MAX, Channel};
+use super::prepaid::Channel;
 use super::{ConfigError, Device, Keypad};
 use crate::bus::Question;
 

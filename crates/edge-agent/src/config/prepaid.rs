@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use edge_core::PrepaidConfig;
 use edge_core::credit::{self, Unit};
 use edge_core::relay::{self, Hours};
-use measure::Channel as Number;
+use measure::{CHANNELS_MAX, Channel as Number};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -87,9 +87,6 @@ const fn grace_s() -> u64 {
 const fn limit_delay_s() -> u64 {
     10
 }
-
-/// Channels of a meter.
-pub(crate) const CHANNELS_MAX: Number = 16;
 
 impl Channel {
     /// A channel with nothing but defaults.

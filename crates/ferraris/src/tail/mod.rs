@@ -26,7 +26,7 @@ const REDRAW: Duration = Duration::from_millis(500);
 pub struct Options {
     #[command(flatten)]
     login: Login,
-    /// Only this meter; may be repeated
+    /// Only this meter, with all its channels; may be repeated
     #[arg(long = "meter", value_name = "METER")]
     meters: Vec<MeterId>,
     /// One JSON object a line: the topic and its value
@@ -73,5 +73,17 @@ fn filters(meters: &[MeterId]) -> Vec<String> {
     if meters.is_empty() {
         return [wire::topic::LIVE_ALL, wire::topic::STATE_ALL, wire::topic::ALERT_ALL].map(str::to_owned).to_vec();
     }
-    meters.iter().flat_map(|meter| [format!("live/{meter}"), format!("state/{meter}"), format!("alert/+/{meter}")]).collect()
+    let live = |meter| wire::topic::live_filter(meter).as_str().to_owned();
+    meters.iter().flat_map(|meter| [live(meter), format!("state/{meter}"), format!("alert/+/{meter}")]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_channels_of_a_meter_are_listened_to() {
+        assert_eq!(filters(&["M0001".parse().unwrap()]), ["live/M0001/#", "state/M0001", "alert/+/M0001"]);
+        assert_eq!(filters(&[]), ["live/#", "state/+", "alert/+/+"]);
+    }
 }

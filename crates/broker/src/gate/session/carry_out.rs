@@ -55,8 +55,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Hands a message to the router, waiting while that is busy.
     async fn deliver(&mut self, to: Destination, topic: &str, payload: &[u8], retain: bool, open: &mut Open) -> Result<(), End> {
-        if let (Destination::Live(meter), true) = (&to, retain)
-            && self.gate.values.set_live(meter, Bytes::copy_from_slice(payload)).is_err()
+        if let (Destination::Live(account), true) = (&to, retain)
+            && self.gate.values.set_live(account.clone(), Bytes::copy_from_slice(payload)).is_err()
         {
             self.gate.metrics.dropped(Reason::LiveFull, 1);
         }
