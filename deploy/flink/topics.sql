@@ -366,7 +366,7 @@ CREATE TABLE `meter_commands_v1` (
   'format' = 'json'
 );
 
--- The last reading of each meter by event time.
+-- The last reading of each channel of each meter by event time.
 CREATE TABLE `meter_latest_v1` (
   `record_key` STRING NOT NULL,
   `meter` STRING NOT NULL,

@@ -66,7 +66,7 @@ struct MqttTopic {
     description: &'static str,
 }
 
-const MQTT: [MqttTopic; 7] = [
+const MQTT: [MqttTopic; 8] = [
     MqttTopic {
         name: "up",
         address: "f1/{shard}/{meter}/up",
@@ -105,7 +105,15 @@ const MQTT: [MqttTopic; 7] = [
         message: "live",
         action: "send",
         retained: true,
-        description: "The last reading, after the commit; at most one a second, never older than the one before.",
+        description: "The last reading of channel 0, after the commit; at most one a second, never older than the one before.",
+    },
+    MqttTopic {
+        name: "live-channel",
+        address: "live/{meter}/{channel}",
+        message: "live",
+        action: "send",
+        retained: true,
+        description: "The last reading of any other channel, in the same way. `live/{meter}/#` has all channels of a meter.",
     },
     MqttTopic {
         name: "state",
@@ -164,6 +172,7 @@ fn kafka_channel(topic: &KafkaTopic) -> Value {
 fn mqtt_channel(topic: &MqttTopic) -> Value {
     let known = [
         ("meter", "The meter's id: [A-Za-z0-9][A-Za-z0-9_-]{0,31}, the common name of its certificate."),
+        ("channel", "1 to 15 in decimal digits; channel 0 is on live/{meter}."),
         ("severity", "info, warning or critical."),
         ("subject", "The meter that the alert names, or its feeder if it names none."),
         ("shard", "(murmur2(meter) & 0x7fffffff) % 64 in two lower-case hexadecimal digits."),

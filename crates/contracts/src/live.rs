@@ -1,4 +1,4 @@
-//! `live/{meter}` on MQTT: the last reading for operators, retained, at most one a second.
+//! `live/{meter}` and `live/{meter}/{channel}` on MQTT: the last reading of a channel for operators, retained, at most one a second.
 
 use measure::{
     Account, Amperes, Channel, ClockQuality, Deviation, Flags, Hertz, MeterId, NormalisedInnovation, PowerFactor, Seq, StreamId,
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ReadingRecord;
 
-/// What a meter shows now. Published after the reading is committed in Kafka; never older than the one before.
+/// What a channel of a meter shows now. Published after the reading is committed in Kafka; never older than the one before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename = "Live")]
 pub struct LiveValue {

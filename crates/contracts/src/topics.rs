@@ -190,15 +190,15 @@ pub const COMMANDS: KafkaTopic = KafkaTopic {
     description: "Signed commands on their way to meters; what became of each is in meter.events.v1.",
 };
 
-/// The last reading of each meter.
+/// The last reading of each channel.
 pub const LATEST: KafkaTopic = KafkaTopic {
     name: "meter.latest.v1",
-    key: "meter",
+    key: "meter, or account of any channel but 0, on the partition of its meter",
     cleanup: Cleanup::Compact,
     internal: false,
     taken: false,
     settings: &[],
-    description: "The last reading of each meter by event time.",
+    description: "The last reading of each channel of each meter by event time.",
 };
 
 /// How far each stream is committed.

@@ -9,7 +9,7 @@ use common::{
 };
 use contracts::{
     AlertActionRecord, AlertId, AlertRecord, CommandRecord, EventRecord, FeederEventRecord, FeederIntervalRecord, FeederRecord,
-    FeederStateRecord, IntervalRecord, LedgerKey, LedgerRecord, MeterStateRecord, ReadingRecord, all, asyncapi, flink_tables,
+    FeederStateRecord, IntervalRecord, LatestRecord, LedgerKey, LedgerRecord, MeterStateRecord, ReadingRecord, all, asyncapi, flink_tables,
     topics,
 };
 
@@ -157,6 +157,12 @@ fn a_record_of_a_channel_has_its_account_and_one_of_the_meter_has_none() {
     assert_eq!(accounts, [None, first.clone(), None, sixth, first.clone(), first], "hello, event, gap, outcome, quality, week");
     let accounts = commands().map(|it| serde_json::to_value(it).unwrap()["account"].as_str().map(str::to_owned));
     assert_eq!(accounts, [None, Some("M0001.5".to_owned())], "a reading of all channels, credit for one");
+}
+
+#[test]
+fn each_channel_has_a_latest_record_of_its_own() {
+    let key = |channel| LatestRecord(ReadingRecord { channel, ..reading_record() }).key();
+    assert_eq!((key(0), key(1), key(15)), ("M0001".to_owned(), "M0001.1".to_owned(), "M0001.15".to_owned()));
 }
 
 #[test]

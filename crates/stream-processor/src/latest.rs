@@ -31,10 +31,11 @@ impl Latest {
         }
     }
 
-    /// Queues a value for its meter's partition; false if the queue is full.
+    /// Queues a value for its meter's partition, whatever its key; false if the queue is full.
     pub fn publish(&self, partition: i32, reading: ReadingRecord) -> bool {
-        let key = reading.meter.to_string();
-        let Ok(value) = serde_json::to_vec(&LatestRecord(reading)) else { return false };
+        let record = LatestRecord(reading);
+        let key = record.key();
+        let Ok(value) = serde_json::to_vec(&record) else { return false };
         self.producer.send(BaseRecord::to(&self.topic).partition(partition).key(&key).payload(&value)).is_ok()
     }
 }

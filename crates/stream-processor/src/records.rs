@@ -1,20 +1,19 @@
 //! From a batch to the records of one transaction.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use contracts::dead_letter::DeadLetterReason;
 use contracts::ledger::ThroughRow;
 use contracts::readings::Place;
 use contracts::{EventRecord, LedgerKey, LedgerRecord, ReadingRecord, topics};
-use measure::{MeterId, Reading, Record, UnixMillis};
+use measure::{Reading, Record, UnixMillis};
 use rdkafka::message::{Header, OwnedHeaders};
 use serde::Serialize;
 use wire::topic::Topic;
 
 use crate::derive::Copied;
 use crate::kafka::Clients;
-use crate::live::Live;
+use crate::live::{Live, Newest};
 use crate::shard::{Accepted, Batch, DeadLetter, Reason};
 
 /// The topics of the transaction, by their names in this installation.
@@ -101,31 +100,30 @@ impl Outbox {
         })
     }
 
-    /// Holds the records of `batch` from now on, instead of what it held; returns the latest reading of each meter that has one among them.
-    pub fn fill(&mut self, batch: &Batch, live: &Live, now: UnixMillis) -> serde_json::Result<HashMap<MeterId, ReadingRecord>> {
+    /// Holds the records of `batch` from now on, instead of what it held; returns the latest reading of each channel that has one among
+    /// them.
+    pub fn fill(&mut self, batch: &Batch, live: &Live, now: UnixMillis) -> serde_json::Result<Newest> {
         self.bytes.clear();
         self.records.clear();
-        let mut latest = HashMap::new();
-        // A frame's records lie together: a meter is looked up once for all of them.
+        let mut newest = Newest::default();
+        let mut of_run: Vec<(&Accepted, &Reading)> = Vec::new();
+        // A frame's records lie together: a meter is looked up once for all of a channel's.
         for run in batch.records.chunk_by(|one, other| one.meter == other.meter) {
-            let mut latest_of_run = None;
             for accepted in run {
                 self.record(accepted)?;
-                if let Record::Reading(reading) = &accepted.record
-                    && Live::is_shown(reading.time, accepted.received)
-                    // Of two with the same time the second.
-                    && latest_of_run.is_none_or(|(_, latest): (_, &Reading)| latest.time <= reading.time)
-                {
-                    latest_of_run = Some((accepted, reading));
+                let Record::Reading(reading) = &accepted.record else { continue };
+                if !Live::is_shown(reading.channel, reading.time, accepted.received) {
+                    continue;
                 }
-            }
-            if let Some((at, reading)) = latest_of_run {
-                let reading = ReadingRecord::new(&at.meter, at.stream, at.seq, at.received, reading);
-                match latest.get_mut(&reading.meter) {
-                    None => _ = latest.insert(reading.meter.clone(), reading),
-                    Some(known) if known.time_ms <= reading.time_ms => *known = reading,
+                match of_run.iter_mut().find(|(_, known)| known.channel == reading.channel) {
+                    None => of_run.push((accepted, reading)),
+                    // Of two with the same time the second.
+                    Some(known) if known.1.time <= reading.time => *known = (accepted, reading),
                     Some(_) => {}
                 }
+            }
+            for (at, reading) in of_run.drain(..) {
+                newest.offer(ReadingRecord::new(&at.meter, at.stream, at.seq, at.received, reading));
             }
         }
         for letter in &batch.dead_letters {
@@ -136,13 +134,13 @@ impl Outbox {
         for ((meter, stream), through) in &batch.ledger {
             let key = self.put(LedgerKey::Stream(meter.clone(), *stream).to_string().as_bytes());
             let row = through.map(|through| {
-                let latest_ms = latest.get(meter).map(|reading| reading.time_ms).max(live.latest(meter));
+                let latest_ms = newest.latest(meter).max(live.latest(meter));
                 LedgerRecord::Through(ThroughRow { meter: meter.clone(), stream: *stream, through, updated_ms: now, latest_ms })
             });
             let value = row.map(|row| self.put_json(&row)).transpose()?;
             self.records.push(Entry { topic: Target::Ledger, key, value, headers: None });
         }
-        Ok(latest)
+        Ok(newest)
     }
 
     /// Appends a record.
@@ -195,4 +193,50 @@ fn headers(letter: &DeadLetter) -> OwnedHeaders {
         }
     }
     contract.headers().into_iter().fold(OwnedHeaders::new(), |headers, (key, text)| headers.insert(Header { key, value: Some(&text) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::LatestRecord;
+    use measure::{Channel, MeterId, StreamId};
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_000);
+
+    fn accepted(meter: &MeterId, seq: u64, channel: Channel, time: i64) -> Accepted {
+        let record = Record::Reading(Reading { channel, time: UnixMillis(time), ..Reading::default() });
+        Accepted { meter: meter.clone(), stream: StreamId(1), seq, received: NOW, record }
+    }
+
+    #[test]
+    fn each_channels_latest_comes_out_and_the_ledger_has_the_latest_of_all() {
+        let (flats, home): (MeterId, MeterId) = ("M1".parse().unwrap(), "M2".parse().unwrap());
+        let mut batch = Batch::default();
+        // Two frames of the flats, one of the home in between; the last number is not the latest time.
+        for (seq, channel, time) in [(1, 0, 500), (2, 5, 510), (3, 0, 490)] {
+            batch.records.push(accepted(&flats, seq, channel, time));
+        }
+        batch.records.push(accepted(&home, 1, 0, 300));
+        for (seq, channel, time) in [(4, 5, 505), (5, 0, 500), (6, Channel::MAX, 900), (7, 3, i64::MAX)] {
+            batch.records.push(accepted(&flats, seq, channel, time));
+        }
+        batch.ledger.insert((flats.clone(), StreamId(1)), Some(7));
+        batch.ledger.insert((home.clone(), StreamId(1)), Some(1));
+        let mut live = Live::new(1_000);
+        live.restore(&home, UnixMillis(400));
+
+        let mut outbox = Outbox::default();
+        let newest = outbox.fill(&batch, &live, NOW).unwrap();
+        let mut latest: Vec<_> = newest.into_readings().map(|it| (LatestRecord(it.clone()).key(), it.seq)).collect();
+        latest.sort_unstable();
+        assert_eq!(latest, [("M1".into(), 5), ("M1.5".into(), 2), ("M2".into(), 1)]);
+
+        let [readings, events, ledger, dead_letters] = ["r", "e", "l", "d"].map(str::to_owned);
+        let names = Names { readings, events, ledger, dead_letters };
+        let rows = outbox.records(&names).filter(|it| it.topic == "l").map(|it| serde_json::from_slice(it.value.unwrap()).unwrap());
+        let times: Vec<_> = rows.map(|it| if let LedgerRecord::Through(row) = it { row.latest_ms } else { None }).collect();
+        assert_eq!(times, [Some(UnixMillis(510)), Some(UnixMillis(400))]);
+        assert_eq!(outbox.records(&names).filter(|it| it.topic == "r").count(), 8, "what is not shown is kept all the same");
+    }
 }

@@ -61,7 +61,7 @@ pub struct Shared {
     pub queue_frames_max: usize,
     /// Least time between the starts of two transactions.
     pub commit_interval: Duration,
-    /// Least time between two live values of a meter, in ms; none are published without it.
+    /// Least time between two live values of a channel, in ms; none are published without it.
     pub live_interval_ms: Option<i64>,
     /// Set when the instance is to end as if it had died: whatever a worker is at, it leaves it lying there.
     pub abandoned: AtomicBool,
@@ -264,7 +264,7 @@ impl<'a> Worker<'a> {
         if shared.is_abandoned() {
             return Ok(());
         }
-        let latest = self.outbox.fill(self.state.batch(), &self.live, unix_now())?;
+        let newest = self.outbox.fill(self.state.batch(), &self.live, unix_now())?;
         let copies = self.copies();
         let records = self.outbox.records(&shared.names).chain(copies.iter().map(Outgoing::of));
         let written = self.transactor.write(records, stop).and_then(|()| {
@@ -290,9 +290,7 @@ impl<'a> Worker<'a> {
         }
         self.ways.clear();
         self.acknowledge();
-        for reading in latest.into_values() {
-            self.live.offer(reading);
-        }
+        newest.into_readings().for_each(|reading| self.live.offer(reading));
         self.count_streams(self.state.streams());
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 mod common;
 
-use common::{DEADLINE, S, World, connect, eventually, frame, poison};
+use std::collections::BTreeMap;
+
+use common::{DEADLINE, S, World, connect, eventually, frame, frame_of_six, poison};
 use contracts::topics::{DEAD_LETTERS, EVENTS, LATEST, LEDGER, READINGS};
 use contracts::{LatestRecord, LedgerRecord, LiveValue, ReadingRecord};
-use measure::UnixMillis;
+use measure::{Account, UnixMillis};
 use stream_processor::kafka::Clients;
 use stream_processor::metrics::{Ended, Metrics};
 use stream_processor::start;
@@ -42,6 +44,35 @@ async fn a_reading_is_in_kafka_when_it_is_acknowledged() {
         rows.last().is_some_and(|row| serde_json::from_slice::<LatestRecord>(row.value.as_ref().unwrap()).unwrap().0.seq == 3)
     })
     .await;
+    processor.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_channel_of_a_meter_has_a_live_value_and_a_latest_record() {
+    let mut world = World::new().await;
+    let processor = world.processor("processor-1", 4).await;
+    let mut meter = world.meter("M1").await;
+    for first in [1, 7] {
+        meter.deliver(frame_of_six(S, first), S, first + 5).await;
+        // Each under a key of its own, and all on the meter's partition.
+        let expected = ["M1", "M1.1", "M1.2", "M1.3", "M1.4", "M1.5"].into_iter().zip(first..);
+        let expected: BTreeMap<String, (i32, u64)> = expected.map(|(key, seq)| (key.to_owned(), (meter.partition(4), seq))).collect();
+        eventually("each channel has its latest record", async || world.latest().await == expected).await;
+    }
+
+    // Retained, each under a topic of its own: who comes later gets all six.
+    let operator = world.credentials.client("operator-1", pki::Role::Operator).unwrap();
+    for (filter, channels) in [("live/#", 0..6), ("live/M1/#", 0..6), ("live/+", 0..1), ("live/M1/4", 4..5)] {
+        let live = |bytes: &[u8]| serde_json::from_slice::<LiveValue>(bytes).ok();
+        let (_client, mut live) = connect("operator-1", &operator, world.mosquitto.port(), filter.into(), live).await;
+        let expected: BTreeMap<u8, u64> = (0..6).zip(7..).filter(|(channel, _)| channels.contains(channel)).collect();
+        let mut shown = BTreeMap::new();
+        while shown != expected {
+            let value = tokio::time::timeout(DEADLINE, live.recv()).await.unwrap_or_else(|_| panic!("{filter}: {shown:?}")).unwrap();
+            assert_eq!(value.account, Some(Account::new(&meter.id, value.channel)), "{filter}");
+            shown.insert(value.channel, value.seq);
+        }
+    }
     processor.shutdown().await.unwrap();
 }
 

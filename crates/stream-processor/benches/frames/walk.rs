@@ -69,10 +69,10 @@ impl Worker {
     }
 
     fn commit(&mut self) {
-        let latest = self.outbox.fill(self.partition.batch(), &self.live, self.now).unwrap();
+        let newest = self.outbox.fill(self.partition.batch(), &self.live, self.now).unwrap();
         black_box(&self.outbox);
         black_box(self.partition.committed());
-        latest.into_values().for_each(|reading| self.live.offer(reading));
+        newest.into_readings().for_each(|reading| self.live.offer(reading));
         self.now = self.now.saturating_add(COMMIT_MS);
         black_box(self.live.take_due(self.now));
     }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::LatestRecord;
 use measure::{ClockQuality, Event, EventKind, MeterId, Reading, Record, StreamId, UnixMillis, Volts};
 use rumqttc::{AsyncClient, Event as Mqtt, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use stream_processor::config::{Config, Scheme, Server};
@@ -86,6 +87,15 @@ impl World {
 
     pub async fn rows(&self, topic: &contracts::topics::KafkaTopic) -> Vec<Row> {
         read_topic(&self.bootstrap, &topic.name_with(&self.prefix)).await.unwrap()
+    }
+
+    /// What `meter.latest.v1` holds under each key: its partition, and the number of the reading.
+    pub async fn latest(&self) -> BTreeMap<String, (i32, u64)> {
+        let entry = |row: Row| {
+            let LatestRecord(reading) = serde_json::from_slice(&row.value.unwrap()).unwrap();
+            (String::from_utf8(row.key.unwrap()).unwrap(), (row.partition, reading.seq))
+        };
+        self.rows(&contracts::topics::LATEST).await.into_iter().map(entry).collect()
     }
 
     /// The numbers of all readings and events of a stream in Kafka, in order.
@@ -210,6 +220,16 @@ pub fn frame(stream: StreamId, first: u64, last: u64) -> Vec<u8> {
     let mut frame = FrameBuilder::new(stream, first);
     for seq in first..=last {
         frame.push(&record(seq)).unwrap();
+    }
+    frame.finish().to_vec()
+}
+
+/// A frame with a reading of each channel of a meter for six, taken at the same moment: numbers `first` to `first + 5`.
+pub fn frame_of_six(stream: StreamId, first: u64) -> Vec<u8> {
+    let mut frame = FrameBuilder::new(stream, first);
+    let Record::Reading(moment) = record(first + 1) else { panic!("a reading has a number above 1") };
+    for channel in 0..6 {
+        frame.push(&Record::Reading(Reading { channel, ..moment })).unwrap();
     }
     frame.finish().to_vec()
 }
