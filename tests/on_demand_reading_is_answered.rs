@@ -1,11 +1,13 @@
-//! Promise: who asks a meter for a reading gets a fresh one, in Kafka and on `live/`, and the answer that it is there; also when the meter
-//! was offline when he asked and the processor that heard him was killed.
+//! Promise: who asks a meter for a reading gets a fresh one of each channel, in Kafka and on the channel's own `live/`, and the answer that
+//! it is there; also when the meter was offline when he asked and the processor that heard him was killed.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use contracts::LiveValue;
+use contracts::{LiveValue, ReadingRecord};
+use edge_agent::config::Channel;
 use edge_agent::{Observation, Options};
-use measure::{Flags, MeterId, Verdict};
+use measure::{Account, Flags, MeterId, Verdict};
 use pki::Role;
 use promises::child::{Child, Halt};
 use promises::meter::{Heard, RawMeter};
@@ -35,8 +37,9 @@ async fn on_demand_reading_is_answered() -> anyhow::Result<()> {
     operator.let_in().await?;
     operator.subscribe("live/#").await?;
 
-    // A meter with nothing to tell: the load never changes, and the next sign of life is an hour away.
+    // A meter with nothing to tell: the loads of its two channels never change, and the next sign of life is an hour away.
     let mut config = home::config(&mut stage, "quiet", 1)?;
+    config.meter.iter_mut().for_each(|it| it.channel = vec![Channel::new(0), Channel::new(1)]);
     config.report.heartbeat_ms = 3_600_000;
     config.commands.keys = vec![office.key()];
     let (sender, samples) = mpsc::channel(16);
@@ -44,9 +47,11 @@ async fn on_demand_reading_is_answered() -> anyhow::Result<()> {
         let mut clock = tokio::time::interval(Duration::from_millis(200));
         loop {
             clock.tick().await;
-            let sample = Observation { at: Instant::now(), channel: 0, result: Ok(home::sample(0, 0, false)) };
-            if sender.send(sample).await.is_err() {
-                return;
+            for channel in [0, 1] {
+                let sample = Observation { at: Instant::now(), channel, result: Ok(home::sample(0, 0, false)) };
+                if sender.send(sample).await.is_err() {
+                    return;
+                }
             }
         }
     });
@@ -56,25 +61,27 @@ async fn on_demand_reading_is_answered() -> anyhow::Result<()> {
     let outcome = office::await_outcome(&stage, 1).await?;
     assert_eq!((outcome.verdict, &outcome.meter), (Verdict::Done, &meter));
     let answers = requested(&stage).await?;
-    assert_eq!(answers.len(), 1, "one channel, one reading");
-    assert!(answers[0].time_ms >= asked && answers[0].time_ms <= outcome.time_ms, "it is fresh");
+    assert_eq!(answers.iter().map(|it| it.channel).collect::<Vec<_>>(), [0, 1], "a reading of each channel");
+    assert!(answers.iter().all(|it| it.time_ms >= asked && it.time_ms <= outcome.time_ms), "they are fresh");
 
-    // And again while everything is up: the second one is a reading of its own, and operators see it.
+    // And again while everything is up: the second ones are readings of their own, and operators see each on its channel's topic.
     let asked = office::now();
     office.send(&stage, &Office::command(&meter, 2, Action::Read)).await?;
-    let live = loop {
+    let mut live = BTreeMap::new();
+    while live.len() < 2 {
         if let Heard::Message(topic, payload) = operator.hear().await? {
-            assert_eq!(topic, "live/quiet-0");
-            let live: LiveValue = serde_json::from_slice(&payload)?;
-            if live.time_ms >= asked && live.flags.contains(Flags::REQUESTED) {
-                break live;
+            let value: LiveValue = serde_json::from_slice(&payload)?;
+            assert_eq!(topic, if value.channel == 0 { "live/quiet-0" } else { "live/quiet-0/1" });
+            assert_eq!(value.account, Some(Account::new(&meter, value.channel)));
+            if value.time_ms >= asked && value.flags.contains(Flags::REQUESTED) {
+                live.insert(value.channel, value.seq);
             }
         }
-    };
+    }
     assert_eq!(office::await_outcome(&stage, 2).await?.verdict, Verdict::Done);
     let answers = requested(&stage).await?;
-    assert!(answers.iter().any(|reading| reading.seq == live.seq), "live shows the answer");
-    assert_eq!(answers.len(), 2);
+    assert!(live.iter().all(|(channel, seq)| answers.iter().any(|it| (it.channel, it.seq) == (*channel, *seq))), "live shows the answers");
+    assert_eq!(answers.len(), 4);
 
     sampler.abort();
     assert_eq!(agent.shutdown().await.rows_left, 0);
@@ -85,6 +92,10 @@ async fn on_demand_reading_is_answered() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn requested(stage: &Stage) -> anyhow::Result<Vec<contracts::ReadingRecord>> {
-    Ok(books::readings(stage).await?.into_iter().filter(|reading| reading.flags.contains(Flags::REQUESTED)).collect())
+/// The readings that were asked for, by channel: which is read first depends on when the command comes.
+async fn requested(stage: &Stage) -> anyhow::Result<Vec<ReadingRecord>> {
+    let mut requested = books::readings(stage).await?;
+    requested.retain(|reading| reading.flags.contains(Flags::REQUESTED));
+    requested.sort_by_key(|reading| (reading.channel, reading.seq));
+    Ok(requested)
 }
