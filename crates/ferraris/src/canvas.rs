@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-/// Lines of a terminal that does not say.
-const HEIGHT_DEFAULT: usize = 24;
+/// Columns and lines of a terminal that does not say.
+const SIZE_DEFAULT: (u16, u16) = (80, 24);
 
 /// Escape sequences (ECMA-48).
 mod escape {
@@ -20,6 +20,10 @@ mod escape {
 #[derive(Debug)]
 pub struct Canvas(());
 
+fn size() -> (u16, u16) {
+    crossterm::terminal::size().unwrap_or(SIZE_DEFAULT)
+}
+
 impl Canvas {
     /// Clears the screen.
     pub fn open() -> io::Result<Self> {
@@ -31,7 +35,12 @@ impl Canvas {
 
     /// How many lines fit.
     pub fn height(&self) -> usize {
-        crossterm::terminal::size().map_or(HEIGHT_DEFAULT, |(_, height)| usize::from(height))
+        usize::from(size().1)
+    }
+
+    /// How many lines these take, which wrap.
+    pub fn lines_of(&self, whole: &[String]) -> usize {
+        whole.iter().map(|line| line.chars().count().div_ceil(usize::from(size().0).max(1))).sum()
     }
 
     /// Shows these lines, and nothing else. Long ones are cut at the edge, except `whole` ones (to be copied), which wrap.

@@ -18,6 +18,11 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// What happened lately, kept on the screen.
 const NEWS_MAX: usize = 5;
 
+/// Lines of the table that no hint takes away.
+const TABLE_MIN: usize = 10;
+const HINTS: &str = "paste into another terminal (Ctrl-C here ends the demo and counts):";
+const NO_HINTS: &str = "Ctrl-C ends the demo and counts; a higher window shows lines to paste into another terminal";
+
 /// The numbers below the table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -93,14 +98,24 @@ impl Screen {
         };
         let mut below = vec![String::new(), format!("{:>5.1} s  {line}", elapsed.as_secs_f64())];
         below.extend(self.news.iter().cloned());
-        below.push("paste into another terminal (Ctrl-C here ends the demo and counts):".to_owned());
-        // Hints wrap; an estimate of two lines each keeps the table's top on the screen.
-        let taken = below.len().saturating_add(self.hints.len().saturating_mul(2)).saturating_add(2);
+        // The title, the line above the hints, and the one that the cursor stands on.
+        let room = canvas.height().saturating_sub(below.len()).saturating_sub(3);
+        let (table, has_hints) = divided(room, canvas.lines_of(&self.hints));
         let mut lines = vec![self.title.clone()];
-        lines.extend(self.sheet.to_lines(clock::now(), canvas.height().saturating_sub(taken)));
+        lines.extend(self.sheet.to_lines(clock::now(), table));
         lines.append(&mut below);
-        canvas.draw(&lines, &self.hints)?;
+        let (above, hints) = if has_hints { (HINTS, self.hints.as_slice()) } else { (NO_HINTS, [].as_slice()) };
+        lines.push(above.to_owned());
+        canvas.draw(&lines, hints)?;
         Ok(())
+    }
+}
+
+/// How many lines the table gets of these, and whether the hints get theirs.
+const fn divided(room: usize, hints: usize) -> (usize, bool) {
+    match room.checked_sub(hints) {
+        Some(table) if table >= TABLE_MIN => (table, true),
+        _ => (room, false),
     }
 }
 
@@ -113,4 +128,17 @@ fn sum(counts: Counts, ages: &Ages) -> String {
         age(50),
         age(99)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_goes_before_the_hints() {
+        assert_eq!(divided(40, 8), (32, true));
+        assert_eq!(divided(18, 8), (10, true));
+        assert_eq!(divided(17, 8), (17, false), "a window of the usual size");
+        assert_eq!(divided(3, 8), (3, false));
+    }
 }

@@ -107,6 +107,7 @@ impl std::fmt::Display for Trial {
         let truth = if *agrees { "the ground truth agrees" } else { "the ground truth does NOT agree" };
         match (named, days) {
             (Some(named), Some(days)) => {
+                let named = named.as_str();
                 write!(f, "thief          {named:>8}  named {days:.1} simulated days after the theft began; {truth}")?;
             }
             _ => write!(f, "thief          nobody was named; it is {thief}")?,
