@@ -41,6 +41,7 @@ pub struct Metrics {
     pub readings_taken: Counter,
     pub readings_replayed: Counter,
     pub readings_unreadable: Counter,
+    pub readings_never_shown: Counter,
     pub derived: Counter,
     pub topology_unreadable: Counter,
     pub feeder_intervals_taken: Counter,
@@ -91,6 +92,7 @@ impl Metrics {
             readings_taken: Counter::default(),
             readings_replayed: Counter::default(),
             readings_unreadable: Counter::default(),
+            readings_never_shown: Counter::default(),
             derived: Counter::default(),
             topology_unreadable: Counter::default(),
             feeder_intervals_taken: Counter::default(),
@@ -143,6 +145,11 @@ impl Metrics {
             "readings_unreadable",
             "Records of the readings' topic that are none, passed over",
             it.readings_unreadable.clone(),
+        );
+        registry.register(
+            "readings_never_shown",
+            "Readings in Kafka that are no live value: more than five minutes ahead, or of a channel beyond the sixteenth",
+            it.readings_never_shown.clone(),
         );
         registry.register("derived", "Records derived from readings, in Kafka", it.derived.clone());
         it.register_feeders(&mut registry);

@@ -113,6 +113,7 @@ impl Outbox {
                 self.record(accepted)?;
                 let Record::Reading(reading) = &accepted.record else { continue };
                 if !Live::is_shown(reading.channel, reading.time, accepted.received) {
+                    newest.pass_over();
                     continue;
                 }
                 match of_run.iter_mut().find(|(_, known)| known.channel == reading.channel) {

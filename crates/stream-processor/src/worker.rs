@@ -280,6 +280,7 @@ impl<'a> Worker<'a> {
         shared.metrics.transaction_seconds.observe(start.elapsed().as_secs_f64());
         shared.metrics.records_committed.inc_by(u64::try_from(self.state.batch().records.len()).unwrap_or(u64::MAX));
         shared.metrics.dead_letters.inc_by(u64::try_from(self.state.batch().dead_letters.len()).unwrap_or(u64::MAX));
+        shared.metrics.readings_never_shown.inc_by(newest.never_shown());
         shared.observer.phase(self.partition, Phase::AfterCommitBeforeAck);
         if shared.is_abandoned() {
             return Ok(());

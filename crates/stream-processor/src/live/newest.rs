@@ -11,6 +11,7 @@ use measure::{MeterId, UnixMillis};
 #[derive(Debug, Default)]
 pub struct Newest {
     by_meter: HashMap<MeterId, OfMeter>,
+    never_shown: u64,
 }
 
 /// Most meters speak of one channel: then nothing more is allocated.
@@ -27,6 +28,16 @@ impl Newest {
             Entry::Vacant(place) => _ = place.insert(OfMeter { one: reading, others: Vec::new() }),
             Entry::Occupied(mut of_meter) => of_meter.get_mut().offer(reading),
         }
+    }
+
+    /// Counts a reading that may not be shown.
+    pub fn pass_over(&mut self) {
+        self.never_shown = self.never_shown.saturating_add(1);
+    }
+
+    /// How many readings may not be shown.
+    pub fn never_shown(&self) -> u64 {
+        self.never_shown
     }
 
     /// Time of the latest of a meter's readings, whichever channel's.
@@ -68,10 +79,12 @@ mod tests {
         for (channel, time) in [(2, 30), (0, 50), (2, 40), (0, 40), (2, 35), (1, 60)] {
             newest.offer(reading("M1", channel, time, 1));
         }
+        newest.pass_over();
         newest.offer(reading("M2", 2, 7, 1));
         newest.offer(reading("M2", 2, 7, 2));
         let latest = |meter: &str| newest.latest(&meter.parse().unwrap());
         assert_eq!((latest("M1"), latest("M2"), latest("M3")), (Some(UnixMillis(60)), Some(UnixMillis(7)), None));
+        assert_eq!(newest.never_shown(), 1);
         let mut all: Vec<_> = newest.into_readings().map(|it| (it.meter.to_string(), it.channel, it.time_ms.0, it.seq)).collect();
         all.sort_unstable();
         assert_eq!(all, [("M1".into(), 0, 50, 1), ("M1".into(), 1, 60, 1), ("M1".into(), 2, 40, 1), ("M2".into(), 2, 7, 2)]);
