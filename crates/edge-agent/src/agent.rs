@@ -196,7 +196,6 @@ impl Owner {
         for (index, brain) in self.brains.iter_mut().enumerate() {
             if stopping && let Some(mut journal) = self.store.meter(index) {
                 brain.edge.handle_stop(&mut journal)?;
-                brain.touched = true;
             }
             let due = brain.edge.poll_timeout().is_some_and(|at| at <= now.monotonic_ms);
             if !due && !brain.touched {

@@ -1,84 +1,63 @@
 //! A six-channel chip, simulated, through the agent into the journal: own loads, own registers, which outlive the agent and the chip's memory.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+mod site;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use edge_agent::ade7816::Wire;
-use edge_agent::config::{Broker, Device, Meter};
-use edge_agent::{Accepted, Config, Options, Running, StartError, start};
+use edge_agent::{Options, Running, StartError};
 use fleet::ade7816_chip::{Chip, Fault};
 use measure::{EventKind, Flags, MeterId, Reading, Record, WattHours};
 use meters::ade7816::{FrontEnd, I2cPort, SpiPort};
-use pki::Role;
-use tempfile::TempDir;
-use testkit::{Credentials, await_until};
 use tokio::time::timeout;
 
-const DEADLINE: Duration = Duration::from_secs(90);
 const HOME: FrontEnd = FrontEnd { divider: 750.0, volts_per_ampere: 0.02 };
 const PER_COUNT: f64 = 6e-5;
 const WATTS: [f64; 6] = [300.0, 600.0, 1_000.0, -1_500.0, 2_200.0, 3_000.0];
 
-/// An agent without a broker: its rows stay in the journal.
+/// An agent whose meters are chips.
 struct Site {
-    credentials: Credentials,
-    folder: TempDir,
-    config: Config,
+    agent: site::Site,
     chips: BTreeMap<MeterId, Chip>,
     spi: bool,
-    accepted: Arc<Mutex<Vec<Accepted>>>,
 }
 
 impl Site {
     fn new() -> Self {
-        let (mut credentials, folder) = (Credentials::new().expect("an authority"), tempfile::tempdir().expect("a folder"));
-        let ca = credentials.server("broker").expect("a certificate").ca;
-        let mut config = Config::new(Broker::at("127.0.0.1", 9, ca), folder.path().join("journal"));
-        config.report.spacing_ms = 0;
-        config.report.heartbeat_ms = 1_000;
-        config.shutdown.grace_ms = 200;
-        Self { credentials, folder, config, chips: BTreeMap::new(), spi: false, accepted: Arc::default() }
+        let mut agent = site::Site::new();
+        agent.config.report.heartbeat_ms = 1_000;
+        Self { agent, chips: BTreeMap::new(), spi: false }
     }
 
     /// A meter with a chip, whose six loads are on.
     fn meter(&mut self, id: &str) -> Chip {
         let chip = Chip::new(HOME, PER_COUNT);
         WATTS.iter().enumerate().for_each(|(channel, watts)| chip.set_load(channel, *watts));
-        let identity = self.credentials.client(id, Role::Meter).expect("a certificate");
         let keys = format!(
             "device = 'ade7816'\nport = '/dev/i2c-{id}'\npoll_ms = 250\ndivider = 750\nvolts_per_ampere = 0.02\nwh_per_count = {PER_COUNT:e}\n\
              over_voltage_v = 253"
         );
-        let device: Device = toml::from_str(&keys).expect("a device");
-        let id: MeterId = id.parse().expect("an id");
-        self.config.meter.push(Meter::new(id.clone(), identity.certificate, identity.key, device));
+        let id = self.agent.add(id, toml::from_str(&keys).expect("a device"));
         self.chips.insert(id, chip.clone());
         chip
     }
 
     async fn start(&self) -> Result<Running, StartError> {
-        let sink = self.accepted.clone();
-        let mut options = Options::default().accepted(move |rows| sink.lock().expect("nobody panicked").extend(rows));
+        let mut options = Options::default();
         for (id, chip) in &self.chips {
             let (chip, spi) = (chip.clone(), self.spi);
             let open = move || Ok(if spi { Wire::new(SpiPort(chip.spi())) } else { Wire::new(I2cPort(chip.clone())) });
             options = options.chip(id.clone(), open);
         }
-        start(self.config.clone(), options).await
-    }
-
-    fn records(&self, meter: &str) -> Vec<Record> {
-        let meter: MeterId = meter.parse().expect("an id");
-        let accepted = self.accepted.lock().expect("nobody panicked");
-        accepted.iter().filter(|row| row.meter == meter).map(|row| row.record.clone()).collect()
+        self.agent.start(options).await
     }
 
     /// Readings of a meter's channel, in order.
     fn readings(&self, meter: &str, channel: u8) -> Vec<Reading> {
-        let reading = |record| if let Record::Reading(reading) = record { Some(reading) } else { None };
-        self.records(meter).into_iter().filter_map(reading).filter(|reading| reading.channel == channel).collect()
+        self.agent.readings(meter).into_iter().filter(|reading| reading.channel == channel).collect()
     }
 
     /// The least readings that any channel has.
@@ -89,14 +68,14 @@ impl Site {
     /// Channels that a kind of event was told of, in ascending order.
     fn told(&self, meter: &str, kind: EventKind) -> Vec<u8> {
         let event = |record| if let Record::Event(event) = record { Some(event) } else { None };
-        let events = self.records(meter).into_iter().filter_map(event).filter(|event| event.kind == kind);
+        let events = self.agent.records(meter).into_iter().filter_map(event).filter(|event| event.kind == kind);
         let mut channels: Vec<_> = events.map(|event| event.channel).collect();
         channels.sort_unstable();
         channels
     }
 
     async fn wait(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        await_until(what, DEADLINE, async || Ok(condition(self).then_some(()))).await.expect("in time");
+        self.agent.wait(what, |_| condition(self)).await;
     }
 
     /// Waits for so many more readings of every channel.
@@ -171,14 +150,14 @@ async fn after_a_power_cut_no_register_is_below_what_was_told() {
     site.more("flats", 3).await;
     let told: Vec<Vec<Reading>> = (0..6).map(|channel| site.readings("flats", channel)).collect();
     // What a power cut leaves of the journal at this instant. Its log was never emptied yet, so that both files are of one mind.
-    let after = site.folder.path().join("after");
+    let after = site.agent.folder.path().join("after");
     for end in ["", "-wal"] {
-        std::fs::copy(format!("{}{end}", site.config.journal.path.display()), format!("{}{end}", after.display())).expect("copies");
+        std::fs::copy(format!("{}{end}", site.agent.config.journal.path.display()), format!("{}{end}", after.display())).expect("copies");
     }
     running.shutdown().await;
 
-    site.config.journal.path = after;
-    site.accepted = Arc::default();
+    site.agent.config.journal.path = after;
+    site.agent.accepted = Arc::default();
     // Its memory is gone with the power.
     site.chips.values_mut().for_each(|chip| *chip = Chip::new(HOME, PER_COUNT));
     let running = site.start().await.expect("starts");

@@ -1,77 +1,31 @@
 //! One agent with several buses and drivers side by side: each meter comes through, and a failing one delays no other.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+mod site;
+
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edge_agent::config::{Broker, Bus, Channel, Device, Meter};
-use edge_agent::{Accepted, Config, Options, Running, StartError, calibration, start};
+use edge_agent::config::{Bus, Channel};
+use edge_agent::{Options, StartError, calibration};
 use fleet::load::Load;
 use fleet::optical_meter::{Mode, OpticalMeter, Settings};
 use fleet::push_meter::{PushMeter, telegram, transmission};
 use fleet::pzem_module::{Fault, PzemLine, Source, captured};
-use measure::{EventKind, Flags, MeterId, Reading, Record, WattHours};
+use measure::{EventKind, Flags, Record, WattHours};
 use meters::iec62056_21::identification::Baud;
-use pki::Role;
-use tempfile::TempDir;
-use testkit::{Credentials, await_until};
+use site::Site;
 
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// An agent without a broker: its rows stay in the journal.
-struct Site {
-    credentials: Credentials,
-    folder: TempDir,
-    config: Config,
-    accepted: Arc<Mutex<Vec<Accepted>>>,
-}
-
-impl Site {
-    fn new() -> Self {
-        let (mut credentials, folder) = (Credentials::new().expect("an authority"), tempfile::tempdir().expect("a folder"));
-        let ca = credentials.server("broker").expect("a certificate").ca;
-        let mut config = Config::new(Broker::at("127.0.0.1", 9, ca), folder.path().join("journal"));
-        config.report.spacing_ms = 0;
-        config.shutdown.grace_ms = 200;
-        Self { credentials, folder, config, accepted: Arc::default() }
+/// A bus at a port by a name of our own, and a meter on it.
+fn plug(site: &mut Site, id: &str, line: Option<&Path>, device: &str) {
+    let port = site.folder.path().join(id);
+    if let Some(line) = line {
+        std::os::unix::fs::symlink(line, &port).expect("a link");
     }
-
-    /// A bus at a port by a name of our own, and a meter on it.
-    fn meter(&mut self, id: &str, line: Option<&Path>, device: &str) {
-        let port = self.folder.path().join(id);
-        if let Some(line) = line {
-            std::os::unix::fs::symlink(line, &port).expect("a link");
-        }
-        self.config.bus.insert(id.to_owned(), Bus::at(port));
-        let identity = self.credentials.client(id, Role::Meter).expect("a certificate");
-        let device: Device = toml::from_str(&format!("bus = '{id}'\n{device}")).expect("a device");
-        let id = id.parse().expect("an id");
-        self.config.meter.push(Meter::new(id, identity.certificate, identity.key, device));
-    }
-
-    async fn start(&self) -> Result<Running, StartError> {
-        let sink = self.accepted.clone();
-        start(self.config.clone(), Options::default().accepted(move |rows| sink.lock().expect("nobody panicked").extend(rows))).await
-    }
-
-    fn records(&self, meter: &str) -> Vec<Record> {
-        let meter: MeterId = meter.parse().expect("an id");
-        let accepted = self.accepted.lock().expect("nobody panicked");
-        accepted.iter().filter(|row| row.meter == meter).map(|row| row.record.clone()).collect()
-    }
-
-    fn readings(&self, meter: &str) -> Vec<Reading> {
-        self.records(meter)
-            .into_iter()
-            .filter_map(|record| if let Record::Reading(reading) = record { Some(reading) } else { None })
-            .collect()
-    }
-
-    async fn wait(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        await_until(what, DEADLINE, async || Ok(condition(self).then_some(()))).await.expect("in time");
-    }
+    site.config.bus.insert(id.to_owned(), Bus::at(port));
+    site.add(id, toml::from_str(&format!("bus = '{id}'\n{device}")).expect("a device"));
 }
 
 /// A module whose load changes with each poll.
@@ -118,11 +72,11 @@ async fn four_drivers_side_by_side_and_a_silent_meter_delays_none() {
     .expect("a terminal");
 
     let mut site = Site::new();
-    site.meter("pzem", Some(pzem.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
-    site.meter("optical", Some(optical.path()), "device = 'iec62056-21'\npoll_s = 1");
-    site.meter("p1", Some(p1.path()), "device = 'dsmr-p1'\npoll_s = 1");
-    site.meter("sml", Some(sml.path()), "device = 'sml'\npoll_s = 1");
-    let running = site.start().await.expect("starts");
+    plug(&mut site, "pzem", Some(pzem.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
+    plug(&mut site, "optical", Some(optical.path()), "device = 'iec62056-21'\npoll_s = 1");
+    plug(&mut site, "p1", Some(p1.path()), "device = 'dsmr-p1'\npoll_s = 1");
+    plug(&mut site, "sml", Some(sml.path()), "device = 'sml'\npoll_s = 1");
+    let running = site.start(Options::default()).await.expect("starts");
     site.wait("each is read", |site| ["pzem", "optical", "p1", "sml"].iter().all(|meter| !site.readings(meter).is_empty())).await;
     for (meter, import, export) in [("optical", 123_456_700, 1_049_000), ("p1", 57_723_900, 200_000), ("sml", 3_199_060, 100)] {
         let reading = site.readings(meter).remove(0);
@@ -146,9 +100,9 @@ async fn six_modules_are_six_channels_and_a_silent_one_is_told_as_its_own() {
     let line = PzemLine::start((1..).zip(&loads).map(|(address, load)| (address, load.source()))).expect("a terminal");
     let mut site = Site::new();
     site.config.report.heartbeat_ms = 1_000;
-    site.meter("flats", Some(line.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 1000");
+    plug(&mut site, "flats", Some(line.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 1000");
     site.config.meter[0].channel = (1..6).map(|number| Channel { address: Some(number + 1), ..Channel::new(number) }).collect();
-    let running = site.start().await.expect("starts");
+    let running = site.start(Options::default()).await.expect("starts");
     let count = |site: &Site| {
         let mut count = [0_usize; 6];
         site.readings("flats").iter().for_each(|reading| count[usize::from(reading.channel)] += 1);
@@ -182,12 +136,15 @@ async fn six_modules_are_six_channels_and_a_silent_one_is_told_as_its_own() {
 async fn a_port_that_comes_later_is_waited_for_where_the_configuration_says_so() {
     let (pzem, other) = (module(), module());
     let mut site = Site::new();
-    site.meter("here", Some(pzem.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
-    site.meter("later", None, "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
-    assert!(matches!(site.start().await, Err(StartError::Port { bus, .. }) if bus == "later"), "usually that is a mistake");
+    plug(&mut site, "here", Some(pzem.path()), "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
+    plug(&mut site, "later", None, "device = 'pzem-004t'\naddress = 1\npoll_ms = 150");
+    assert!(
+        matches!(site.start(Options::default()).await, Err(StartError::Port { bus, .. }) if bus == "later"),
+        "usually that is a mistake"
+    );
 
     site.config.bus.get_mut("later").expect("there").optional = true;
-    let running = site.start().await.expect("starts");
+    let running = site.start(Options::default()).await.expect("starts");
     site.wait("the other meter is read", |site| !site.readings("here").is_empty()).await;
     assert_eq!(site.readings("later"), []);
     std::os::unix::fs::symlink(other.path(), site.folder.path().join("later")).expect("a link");
@@ -203,8 +160,8 @@ async fn a_calibration_is_applied_and_told() {
     let file = calibration::File { version: 4, date: "2026-12-01".into(), instrument: "i".into(), voltage_gain: 0.95, current_gain: 1.0 };
     file.save(&path).expect("writes");
     let device = format!("device = 'pzem-004t'\naddress = 1\npoll_ms = 150\ncalibration_file = '{}'", path.display());
-    site.meter("m", Some(pzem.path()), &device);
-    let running = site.start().await.expect("starts");
+    plug(&mut site, "m", Some(pzem.path()), &device);
+    let running = site.start(Options::default()).await.expect("starts");
     site.wait("it is read", |site| !site.readings("m").is_empty()).await;
     let told: Vec<_> =
         site.records("m").into_iter().filter_map(|record| if let Record::Event(event) = record { Some(event) } else { None }).collect();
@@ -217,6 +174,6 @@ async fn a_calibration_is_applied_and_told() {
     running.shutdown().await;
 
     std::fs::write(&path, "version = 0\n").expect("writes");
-    let error = site.start().await.expect_err("unsound").to_string();
+    let error = site.start(Options::default()).await.expect_err("unsound").to_string();
     assert!(error.starts_with("configuration: calibration_file can't be used: ") && !error.contains('\n'), "{error}");
 }

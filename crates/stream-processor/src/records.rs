@@ -229,6 +229,7 @@ mod tests {
 
         let mut outbox = Outbox::default();
         let newest = outbox.fill(&batch, &live, NOW).unwrap();
+        assert_eq!(newest.never_shown(), 2, "a channel that no meter may have, and a time to come");
         let mut latest: Vec<_> = newest.into_readings().map(|it| (LatestRecord(it.clone()).key(), it.seq)).collect();
         latest.sort_unstable();
         assert_eq!(latest, [("M1".into(), 5), ("M1.5".into(), 2), ("M2".into(), 1)]);

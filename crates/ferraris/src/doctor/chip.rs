@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use edge_agent::ade7816::{self, Fault, Wire};
+use edge_agent::ade7816;
 use edge_agent::config::Interface;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::output::{self, Outcome};
 /// Asks for the chip's version, and prints what comes.
 pub(super) fn run(port: &Path, json: bool) -> anyhow::Result<Outcome> {
     let (interface, wire) = chip::open(port)?;
-    let version = version(wire, interface);
+    let version = ade7816::version(wire, interface == Interface::Spi);
     let (shown, others) = (port.display(), holders(port));
     let way = format!("ADE7816, {}", chip::name(interface));
     let command = format!("ferraris read --driver ade7816 --port {shown}");
@@ -47,10 +47,6 @@ pub(super) fn run(port: &Path, json: bool) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::good_if(version.is_ok()))
-}
-
-fn version(wire: Wire, interface: Interface) -> Result<u8, Fault> {
-    ade7816::version(wire, interface == Interface::Spi)
 }
 
 fn told(version: u8) -> String {
