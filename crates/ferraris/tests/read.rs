@@ -83,12 +83,18 @@ fn meters_that_talk_unasked_are_listened_to() {
 
 #[test]
 fn a_chip_without_a_bus_is_told_in_one_line() {
-    let chip = |port: &str, more: &[&str]| read_with("ade7816", Path::new(port), more);
+    const FRONT: [&str; 4] = ["--divider", "750", "--volts-per-ampere", "0.02"];
+    let chip = |port: &str, more: &[&str]| read_with("ade7816", Path::new(port), &[&FRONT[..], more].concat());
     assert!(complaint(&chip("/dev/i2c-99", &[]), 2).contains("there is no /dev/i2c-99: "));
     assert!(complaint(&chip("/dev/spidev9.9", &["--json"]), 2).contains("there is no /dev/spidev9.9: "));
     assert!(complaint(&chip("/dev/ttyUSB0", &[]), 2).contains("name /dev/i2c-… or /dev/spidev…"));
-    assert!(complaint(&chip("/dev/i2c-99", &["--divider", "0"]), 2).contains("--divider 0 makes no sense"));
+    assert!(complaint(&chip("/dev/i2c-99", &["--wh-per-count", "0"]), 2).contains("--wh-per-count 0 makes no sense"));
     assert!(complaint(&chip("/dev/i2c-99", &["--address", "3"]), 2).contains("0x38"));
+    let nothing_between = read_with("ade7816", Path::new("/dev/i2c-99"), &FRONT[..2]);
+    assert!(complaint(&nothing_between, 2).contains("needs --divider and --volts-per-ampere"));
+    let no_divider = ["--divider", "0", "--volts-per-ampere", "0.02"];
+    assert!(complaint(&read_with("ade7816", Path::new("/dev/i2c-99"), &no_divider), 2).contains("--divider 0 makes no sense"));
+    assert!(complaint(&read_with("pzem-004t", Path::new("/dev/null"), &FRONT), 2).contains("are for --driver ade7816"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) fn run(port: &Path, json: bool) -> anyhow::Result<Outcome> {
     let version = ade7816::version(wire, interface == Interface::Spi);
     let (shown, others) = (port.display(), holders(port));
     let way = format!("ADE7816, {}", chip::name(interface));
-    let command = format!("ferraris read --driver ade7816 --port {shown}");
+    let command = format!("ferraris read --driver ade7816 --port {shown} --divider … --volts-per-ampere …");
     if json {
         let found = version.is_ok();
         let tried = version.as_ref().err().map(|fault| json!({ "way": way, "cause": fault.to_string() }));

@@ -30,7 +30,7 @@ use rows::Shown;
     ferraris read --driver dsmr-p1 --port /dev/ttyUSB0\n  \
     ferraris read --driver sml --port /dev/ttyUSB0\n  \
     ferraris read --driver ade7816 --port /dev/i2c-1 --divider 750 --volts-per-ampere 0.02\n  \
-    ferraris read --driver ade7816 --port /dev/spidev0.0 --json | jq .\n\n\
+    ferraris read --driver ade7816 --port /dev/spidev0.0 --divider 750 --volts-per-ampere 0.02 --json | jq .\n\n\
     Which driver? `ferraris doctor --port /dev/ttyUSB0` tells.\n\
     Exit code 1: the meter is silent, or what it says is damaged or refused.")]
 pub struct Options {
@@ -123,6 +123,9 @@ impl Options {
         }
         if !address && !self.address.is_empty() {
             bail!("--address is for meters that are asked: whichever is on the port is listened to");
+        }
+        if self.driver != Driver::Ade7816 && self.front.is_there() {
+            bail!("--divider, --volts-per-ampere, --wh-per-count and --seconds are for --driver ade7816: other meters know their own");
         }
         if !baud && self.baud.is_some() {
             bail!("--baud is for dsmr-p1 and sml: other meters' speed is fixed, or agreed on");
